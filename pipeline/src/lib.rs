@@ -1,0 +1,1 @@
+//! Logway room `pipeline`.
