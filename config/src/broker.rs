@@ -1,0 +1,334 @@
+//! The broker's settings, under Kafka's names with dots as underscores.
+//!
+//! **Invariant:** every default is Kafka's unless the field says otherwise and why.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    error::{ConfigError, Violation, host_port, require, within},
+    load::{self, Settings},
+    quantity,
+};
+
+/// Settings of one broker. Sample with every key: `config/broker.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// Format of the file; only 1 exists.
+    pub version: u32,
+    /// Folder that holds the partitions and the metadata (Kafka: `log.dirs`). Default `/var/lib/logway/broker`.
+    pub data_dir: PathBuf,
+    /// Address for Kafka clients (Kafka: `listeners`). Port 0 lets the system choose. Default `127.0.0.1:9092`.
+    #[serde(deserialize_with = "quantity::address")]
+    pub listen: SocketAddr,
+    /// `HOST:PORT` that clients are told to connect to (Kafka: `advertised.listeners`). Default: the address listened on.
+    pub advertised: Option<String>,
+    /// Address of `/healthz` and `/metrics`. Default: none.
+    #[serde(deserialize_with = "quantity::address_option")]
+    pub http: Option<SocketAddr>,
+    /// Number of this node in the cluster, 0 or more. Default 1.
+    pub node_id: i32,
+    /// Identity of the cluster. Default: made at the first start and kept in the data folder.
+    pub cluster_id: Option<String>,
+    /// Partitions of a topic that is created without a number. Default 1.
+    pub num_partitions: i32,
+    /// Whether a topic comes into being when a client asks for it. Default true.
+    pub auto_create_topics_enable: bool,
+    /// Whether topics may be deleted. Default true.
+    pub delete_topic_enable: bool,
+    /// Largest record batch in bytes, header included. Default 1048588.
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub message_max_bytes: i32,
+    /// Defaults of every topic's log.
+    pub log: Log,
+    /// When the log is forced to disk.
+    pub flush: Flush,
+    /// Partitions of `__consumer_offsets`; fixed once the topic exists. Default 50.
+    pub offsets_topic_num_partitions: i32,
+    /// Minutes a group's offsets stay after its last member left. Default 10080 (7 days).
+    pub offsets_retention_minutes: i32,
+    /// Milliseconds between looks for expired offsets. Default 600000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub offsets_retention_check_interval_ms: u64,
+    /// Largest metadata text of a committed offset in bytes. Default 4096.
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub offset_metadata_max_bytes: i32,
+    /// Milliseconds a new group waits for more members before its first rebalance. Default 3000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub group_initial_rebalance_delay_ms: i32,
+    /// Shortest session timeout a member may ask for, in milliseconds. Default 6000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub group_min_session_timeout_ms: i32,
+    /// Longest session timeout a member may ask for, in milliseconds. Default 1800000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub group_max_session_timeout_ms: i32,
+    /// Most members of one group. Default 10000 (Kafka: no limit; here everything has one).
+    pub group_max_size: i32,
+    /// Largest request in bytes; a longer one closes its connection. Default 104857600 (100 MiB).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub socket_request_max_bytes: i32,
+    /// Most client connections at one time. Default 10000 (Kafka: no limit; here everything has one).
+    pub max_connections: i32,
+    /// Milliseconds after which a silent connection is closed. Default 600000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub connections_max_idle_ms: u64,
+    /// Bytes of requests read but not yet answered, over all connections; readers wait at the limit
+    /// (Kafka: `queued.max.request.bytes`, there without limit). Default 268435456 (256 MiB).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub queued_max_bytes: usize,
+    /// Most bytes in one fetch answer, whatever the client asks for. Default 57671680 (55 MiB).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub fetch_max_bytes: i32,
+    /// Milliseconds after which an idle producer's sequence state is forgotten. Default 86400000 (1 day).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub producer_id_expiration_ms: u64,
+}
+
+/// Defaults of every topic's log; a topic's own configuration goes before them (Kafka: `log.*`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Bytes after which a segment is closed (`log.segment.bytes`). Default 1073741824 (1 GiB).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub segment_bytes: i32,
+    /// Milliseconds after which a segment is closed even when small (`log.roll.ms`). Default 604800000 (7 days).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub roll_ms: i64,
+    /// Bytes of log between two index entries (`log.index.interval.bytes`). Default 4096.
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub index_interval_bytes: i32,
+    /// Largest index file in bytes (`log.index.size.max.bytes`). Default 10485760 (10 MiB).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub index_size_max_bytes: i32,
+    /// Milliseconds a record is kept, -1 for ever (`log.retention.ms`). Default 604800000 (7 days).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub retention_ms: i64,
+    /// Bytes of a partition that are kept, -1 for no limit (`log.retention.bytes`). Default -1.
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub retention_bytes: i64,
+    /// Milliseconds between looks for expired segments (`log.retention.check.interval.ms`). Default 300000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub retention_check_interval_ms: u64,
+}
+
+/// When the log is forced to disk (Kafka: `log.flush.*`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flush {
+    /// Whether an `acks=all` answer of an unreplicated partition waits for fsync (grouped). Default true;
+    /// false is Kafka's own behaviour: acknowledged records may be lost when the machine fails.
+    pub on_acks_all: bool,
+    /// Records after which a partition is flushed (`log.flush.interval.messages`). Default: none.
+    pub messages: Option<u64>,
+    /// Milliseconds after which a partition is flushed (`log.flush.interval.ms`). Default: none.
+    #[serde(deserialize_with = "quantity::ms_option")]
+    pub ms: Option<u64>,
+}
+
+impl Broker {
+    /// Reads and checks a settings file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, has an unknown key, or a value is wrong; with its line.
+    pub fn load(path: &std::path::Path) -> Result<Broker, ConfigError> {
+        load::load(path)
+    }
+
+    /// Whether every value is in its range; for settings made or changed in code.
+    ///
+    /// # Errors
+    /// The first value that is not.
+    pub fn check(&self) -> Result<(), Violation> {
+        within("version", self.version, 1..=1)?;
+        require(
+            !self.data_dir.as_os_str().is_empty(),
+            "data_dir",
+            "must name a folder",
+        )?;
+        if let Some(address) = &self.advertised {
+            host_port(address).map_err(|problem| Violation::new("advertised", problem))?;
+        }
+        within("node_id", self.node_id, 0..=i32::MAX)?;
+        if let Some(id) = &self.cluster_id {
+            require(
+                (1..=64).contains(&id.len()),
+                "cluster_id",
+                "must have 1 to 64 characters",
+            )?;
+        }
+        within("num_partitions", self.num_partitions, 1..=100_000)?;
+        within("message_max_bytes", self.message_max_bytes, 1024..=i32::MAX)?;
+        self.log
+            .check()
+            .map_err(|violation| violation.within("log"))?;
+        self.flush
+            .check()
+            .map_err(|violation| violation.within("flush"))?;
+        self.check_groups()?;
+        self.check_limits()
+    }
+
+    fn check_groups(&self) -> Result<(), Violation> {
+        within(
+            "offsets_topic_num_partitions",
+            self.offsets_topic_num_partitions,
+            1..=10_000,
+        )?;
+        within(
+            "offsets_retention_minutes",
+            self.offsets_retention_minutes,
+            1..=i32::MAX,
+        )?;
+        let check = self.offsets_retention_check_interval_ms;
+        within("offsets_retention_check_interval_ms", check, 1..=86_400_000)?;
+        within(
+            "offset_metadata_max_bytes",
+            self.offset_metadata_max_bytes,
+            0..=i32::MAX,
+        )?;
+        let delay = self.group_initial_rebalance_delay_ms;
+        within("group_initial_rebalance_delay_ms", delay, 0..=3_600_000)?;
+        within(
+            "group_min_session_timeout_ms",
+            self.group_min_session_timeout_ms,
+            1..=i32::MAX,
+        )?;
+        require(
+            self.group_max_session_timeout_ms >= self.group_min_session_timeout_ms,
+            "group_max_session_timeout_ms",
+            format!(
+                "must not be below group_min_session_timeout_ms ({}), is {}",
+                self.group_min_session_timeout_ms, self.group_max_session_timeout_ms
+            ),
+        )?;
+        within("group_max_size", self.group_max_size, 1..=i32::MAX)
+    }
+
+    fn check_limits(&self) -> Result<(), Violation> {
+        within(
+            "socket_request_max_bytes",
+            self.socket_request_max_bytes,
+            1024..=i32::MAX,
+        )?;
+        require(
+            self.socket_request_max_bytes >= self.message_max_bytes,
+            "socket_request_max_bytes",
+            format!(
+                "must hold a batch of message_max_bytes ({})",
+                self.message_max_bytes
+            ),
+        )?;
+        within("max_connections", self.max_connections, 1..=i32::MAX)?;
+        within(
+            "connections_max_idle_ms",
+            self.connections_max_idle_ms,
+            1..=u64::MAX,
+        )?;
+        let request = usize::try_from(self.socket_request_max_bytes).unwrap_or(0);
+        require(
+            self.queued_max_bytes >= request,
+            "queued_max_bytes",
+            format!("must hold one request of socket_request_max_bytes ({request})"),
+        )?;
+        within("fetch_max_bytes", self.fetch_max_bytes, 1024..=i32::MAX)?;
+        within(
+            "producer_id_expiration_ms",
+            self.producer_id_expiration_ms,
+            1..=u64::MAX,
+        )
+    }
+}
+
+impl Settings for Broker {
+    fn check(&self) -> Result<(), Violation> {
+        Broker::check(self)
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Broker {
+            version: 1,
+            data_dir: PathBuf::from("/var/lib/logway/broker"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 9092)),
+            advertised: None,
+            http: None,
+            node_id: 1,
+            cluster_id: None,
+            num_partitions: 1,
+            auto_create_topics_enable: true,
+            delete_topic_enable: true,
+            message_max_bytes: 1_048_588,
+            log: Log::default(),
+            flush: Flush::default(),
+            offsets_topic_num_partitions: 50,
+            offsets_retention_minutes: 10_080,
+            offsets_retention_check_interval_ms: 600_000,
+            offset_metadata_max_bytes: 4096,
+            group_initial_rebalance_delay_ms: 3000,
+            group_min_session_timeout_ms: 6000,
+            group_max_session_timeout_ms: 1_800_000,
+            group_max_size: 10_000,
+            socket_request_max_bytes: 104_857_600,
+            max_connections: 10_000,
+            connections_max_idle_ms: 600_000,
+            queued_max_bytes: 268_435_456,
+            fetch_max_bytes: 57_671_680,
+            producer_id_expiration_ms: 86_400_000,
+        }
+    }
+}
+
+impl Log {
+    fn check(&self) -> Result<(), Violation> {
+        within("segment_bytes", self.segment_bytes, 1024..=i32::MAX)?;
+        within("roll_ms", self.roll_ms, 1..=i64::MAX)?;
+        within(
+            "index_interval_bytes",
+            self.index_interval_bytes,
+            0..=i32::MAX,
+        )?;
+        within(
+            "index_size_max_bytes",
+            self.index_size_max_bytes,
+            12..=i32::MAX,
+        )?;
+        within("retention_ms", self.retention_ms, -1..=i64::MAX)?;
+        within("retention_bytes", self.retention_bytes, -1..=i64::MAX)?;
+        let check = self.retention_check_interval_ms;
+        within("retention_check_interval_ms", check, 1..=86_400_000)
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            segment_bytes: 1_073_741_824,
+            roll_ms: 604_800_000,
+            index_interval_bytes: 4096,
+            index_size_max_bytes: 10_485_760,
+            retention_ms: 604_800_000,
+            retention_bytes: -1,
+            retention_check_interval_ms: 300_000,
+        }
+    }
+}
+
+impl Flush {
+    fn check(&self) -> Result<(), Violation> {
+        within("messages", self.messages.unwrap_or(1), 1..=u64::MAX)?;
+        within("ms", self.ms.unwrap_or(1), 1..=u64::MAX)
+    }
+}
+
+impl Default for Flush {
+    fn default() -> Self {
+        Flush {
+            on_acks_all: true,
+            messages: None,
+            ms: None,
+        }
+    }
+}
