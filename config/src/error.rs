@@ -131,7 +131,7 @@ pub(crate) fn require(holds: bool, key: &str, problem: impl Into<String>) -> Res
 }
 
 /// Fails unless `value` lies in `range` (both ends included).
-pub(crate) fn within<T: PartialOrd + fmt::Display>(
+pub(crate) fn within<T: PartialOrd + fmt::Display + Copy>(
     key: &str,
     value: T,
     range: std::ops::RangeInclusive<T>,

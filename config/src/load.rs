@@ -61,15 +61,37 @@ fn content_error(
     {
         return ConfigError::unknown(path, at, key, names.collect());
     }
+    let problem = plain(error.message());
     let message = match key_at(document.get_ref(), offset) {
-        Some(key) => format!("`{key}`: {}", error.message()),
-        None => error.message().to_owned(),
+        Some(key) => format!("`{key}`: {problem}"),
+        None => problem,
     };
     ConfigError::Value {
         path: path.to_owned(),
         at,
         message,
     }
+}
+
+/// The parser's text with Rust's type names in an operator's words.
+fn plain(message: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected i32", "expected a whole number up to 2147483647"),
+        (
+            "expected u32",
+            "expected a whole number from 0 to 4294967295",
+        ),
+        ("expected u64", "expected a whole number from 0 up"),
+        ("expected usize", "expected a whole number from 0 up"),
+        ("expected a sequence", "expected a list in brackets"),
+        ("expected a boolean", "expected true or false"),
+        ("expected path string", "expected a path in quotes"),
+    ];
+    let found = WORDS.iter().find(|(rust, _)| message.ends_with(rust));
+    found.map_or_else(
+        || message.to_owned(),
+        |(rust, words)| message.replace(rust, words),
+    )
 }
 
 /// The dotted key whose value holds the byte `offset`.
