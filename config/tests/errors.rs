@@ -70,13 +70,13 @@ fn wrong_types() {
     broker(
         "num_partitions = 99999999999\n",
         expect![
-            "broker.toml line 1, column 18: `num_partitions`: invalid value: integer `99999999999`, expected i32"
+            "broker.toml line 1, column 18: `num_partitions`: invalid value: integer `99999999999`, expected a whole number up to 2147483647"
         ],
     );
     broker(
         "auto_create_topics_enable = 1\n",
         expect![
-            "broker.toml line 1, column 29: `auto_create_topics_enable`: invalid type: integer `1`, expected a boolean"
+            "broker.toml line 1, column 29: `auto_create_topics_enable`: invalid type: integer `1`, expected true or false"
         ],
     );
     broker(
@@ -110,7 +110,7 @@ fn wrong_types() {
     agent(
         "[[inputs]]\npaths = \"/var/log/*.log\"\n",
         expect![[
-            r#"agent.toml line 2, column 9: `inputs.0.paths`: invalid type: string "/var/log/*.log", expected a sequence"#
+            r#"agent.toml line 2, column 9: `inputs.0.paths`: invalid type: string "/var/log/*.log", expected a list in brackets"#
         ]],
     );
     agent(
