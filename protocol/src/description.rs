@@ -82,6 +82,27 @@ macro_rules! fields {
 
         impl $crate::wire::Structure for $name {}
 
+        #[cfg(test)]
+        impl $crate::random::Random for $name {
+            fn random(source: &mut $crate::random::Source) -> Self {
+                let version = source.version();
+                let mut this = Self::default();
+                $(
+                    if std::ops::RangeBounds::contains(&($versions), &version) {
+                        this.$field = $crate::random::Random::random(source);
+                        $(
+                            while $crate::wire::Wire::is_null(&this.$field)
+                                && !std::ops::RangeBounds::contains(&($nullable), &version)
+                            {
+                                this.$field = $crate::random::Random::random(source);
+                            }
+                        )?
+                    }
+                )*
+                this
+            }
+        }
+
         impl $crate::wire::Wire for $name {
             #[allow(unused_mut, unused_assignments)]
             fn encode(
@@ -102,11 +123,11 @@ macro_rules! fields {
                         )?
                         if !is_tagged!($($tag)?) {
                             $crate::wire::Wire::encode(&self.$field, out)?;
-                        } else if $crate::description::is_set(&self.$field, field_default!($($default)?)) {
+                        } else if $crate::description::is_set(&self.$field, &field_default!($($default)?)) {
                             tagged |= 1 << tag_number!($($tag)?);
                         }
                     } else if !is_ignorable!($($ignorable)?)
-                        && $crate::description::is_set(&self.$field, field_default!($($default)?))
+                        && $crate::description::is_set(&self.$field, &field_default!($($default)?))
                     {
                         return Err($crate::codec::EncodeError::NotInVersion { field: name, version });
                     }
@@ -160,8 +181,8 @@ macro_rules! fields {
 }
 
 /// Whether a field differs from its default.
-pub(crate) fn is_set<T: PartialEq>(value: &T, default: T) -> bool {
-    *value != default
+pub(crate) fn is_set<T: PartialEq>(value: &T, default: &T) -> bool {
+    value != default
 }
 
 /// A message that is no request: its versions and the first flexible one (or `never`).

@@ -14,14 +14,22 @@ pub mod codec;
 pub mod error_code;
 pub mod header;
 pub mod message;
+#[cfg(test)]
+mod random;
 pub mod text;
 pub mod uuid;
 pub mod wire;
 
 pub mod batch;
+pub mod batch_builder;
 pub mod compression;
+pub mod control;
 pub mod crc;
+mod input;
+pub mod record;
+mod varint;
 pub mod walk;
+mod xxhash;
 
 pub use api_key::ApiKey;
 pub use codec::{DecodeError, EncodeError};

@@ -159,3 +159,6 @@ apis! {
     DescribeCluster: describe_cluster::DescribeClusterRequest;
     DescribeConfigs: describe_configs::DescribeConfigsRequest;
 }
+
+#[cfg(test)]
+mod tests;
