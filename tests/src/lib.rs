@@ -1,1 +1,0 @@
-//! Logway room `tests`.
