@@ -6,11 +6,17 @@
 //! Hallway: the unit of steps 4 to 10.
 #![warn(clippy::indexing_slicing)]
 
+mod error;
+mod patch;
+
 use bytes::{BufMut, Bytes};
 
-use crate::compression::{Compression, CompressionError};
+use crate::compression::Compression;
 use crate::crc::crc32c;
-use crate::walk::RecordFault;
+
+pub use error::BatchError;
+pub(crate) use patch::seal;
+pub use patch::{set_base_offset, set_leader_epoch, set_log_append_time, set_producer};
 
 /// Bytes of a batch before its first record.
 pub const BATCH_HEADER_SIZE: usize = 61;
@@ -29,91 +35,6 @@ pub const NO_LEADER_EPOCH: i32 = -1;
 
 /// First byte that the checksum covers.
 const CRC_START: usize = 21;
-const LEADER_EPOCH_AT: usize = 12;
-const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
-const MAX_TIMESTAMP_AT: usize = 35;
-const PRODUCER_AT: usize = 43;
-
-/// Why bytes are not a usable record batch.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// The bytes end before the batch does.
-    #[error("record batch is cut off: it needs {needed} bytes and {available} are there")]
-    Truncated {
-        /// Bytes that the header, or the batch by its own length, needs.
-        needed: usize,
-        /// Bytes that are there.
-        available: usize,
-    },
-    /// Bytes follow where exactly one batch was expected.
-    #[error("{extra} bytes follow the record batch where it should end")]
-    TrailingBytes {
-        /// Bytes behind the batch's announced end.
-        extra: usize,
-    },
-    /// A format other than 2.
-    #[error("record batch has magic {0}, only 2 is supported")]
-    UnsupportedMagic(i8),
-    /// The length field is smaller than a header.
-    #[error("record batch announces a length of {0}, less than its own header")]
-    InvalidLength(i32),
-    /// The checksum does not match the content.
-    #[error(
-        "record batch is corrupt: its CRC is {stored:#010x}, its content gives {computed:#010x}"
-    )]
-    CrcMismatch {
-        /// The checksum in the header.
-        stored: u32,
-        /// The checksum of the bytes.
-        computed: u32,
-    },
-    /// The attributes name a compression that Kafka does not define.
-    #[error("record batch has unknown compression code {0}")]
-    UnknownCompression(u8),
-    /// The records are compressed and cannot be read, or are larger than allowed.
-    #[error("records cannot be decompressed")]
-    Compression(#[from] CompressionError),
-    /// The number of records is negative, or cannot be true for the bytes that are there.
-    #[error("record batch announces {count} records in {available} bytes")]
-    InvalidRecordCount {
-        /// The announced number.
-        count: i32,
-        /// Bytes that are there for them.
-        available: usize,
-    },
-    /// The header's last offset delta does not fit the number of records.
-    #[error("record batch has {count} records but a last offset delta of {last_offset_delta}")]
-    InvalidLastOffset {
-        /// The announced number of records.
-        count: i32,
-        /// The header's field.
-        last_offset_delta: i32,
-    },
-    /// Bytes follow the last record.
-    #[error("bytes follow the last of {count} records of the batch")]
-    TrailingRecords {
-        /// The announced number of records.
-        count: i32,
-    },
-    /// One record is malformed.
-    #[error("record {index} of the batch is malformed: {fault}")]
-    Record {
-        /// Position of the record in its batch, from 0.
-        index: i32,
-        /// What is wrong.
-        fault: RecordFault,
-    },
-    /// A batch would hold no record.
-    #[error("a record batch needs at least one record")]
-    Empty,
-    /// A batch, or one field of a record, would exceed the format's 2 GiB.
-    #[error("{0} bytes do not fit into a record batch")]
-    TooLarge(usize),
-    /// The record is not a control record of a known version.
-    #[error("record is not a readable control record")]
-    InvalidControlRecord,
-}
 
 /// Which clock the timestamps of a batch come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -436,61 +357,3 @@ impl Iterator for Batches {
 }
 
 impl std::iter::FusedIterator for Batches {}
-
-/// Sets the base offset of a finished batch; the checksum does not cover it.
-pub fn set_base_offset(batch: &mut [u8], base_offset: i64) -> Result<(), BatchError> {
-    put(batch, 0, base_offset.to_be_bytes())
-}
-
-/// Sets the leader epoch of a finished batch; the checksum does not cover it.
-pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) -> Result<(), BatchError> {
-    put(batch, LEADER_EPOCH_AT, leader_epoch.to_be_bytes())
-}
-
-/// Gives a finished batch its idempotent producer and computes the checksum anew.
-///
-/// `sequence` is the number of the batch's first record in its partition.
-pub fn set_producer(
-    batch: &mut [u8],
-    id: i64,
-    epoch: i16,
-    sequence: i32,
-) -> Result<(), BatchError> {
-    put(batch, PRODUCER_AT, id.to_be_bytes())?;
-    put(batch, PRODUCER_AT + 8, epoch.to_be_bytes())?;
-    put(batch, PRODUCER_AT + 10, sequence.to_be_bytes())?;
-    seal(batch)
-}
-
-/// Stamps a finished batch with the broker's clock (`message.timestamp.type=LogAppendTime`) and
-/// computes the checksum anew. The records stay as they are: readers take the batch's timestamp.
-pub fn set_log_append_time(batch: &mut [u8], timestamp: i64) -> Result<(), BatchError> {
-    let attributes = BatchHeader::decode(batch)?.attributes;
-    let stamped = attributes.with_timestamp_type(TimestampType::LogAppendTime);
-    put(batch, ATTRIBUTES_AT, stamped.0.to_be_bytes())?;
-    put(batch, MAX_TIMESTAMP_AT, timestamp.to_be_bytes())?;
-    seal(batch)
-}
-
-/// Computes the checksum of a whole batch and writes it into the header.
-pub(crate) fn seal(batch: &mut [u8]) -> Result<(), BatchError> {
-    let crc = crc32c(batch.get(CRC_START..).unwrap_or_default());
-    put(batch, CRC_AT, crc.to_be_bytes())
-}
-
-/// Overwrites `N` header bytes at `at`, if `batch` has a whole header.
-fn put<const N: usize>(batch: &mut [u8], at: usize, bytes: [u8; N]) -> Result<(), BatchError> {
-    let available = batch.len();
-    let short = BatchError::Truncated {
-        needed: BATCH_HEADER_SIZE,
-        available,
-    };
-    if available < BATCH_HEADER_SIZE {
-        return Err(short);
-    }
-    batch
-        .get_mut(at..at + N)
-        .ok_or(short)?
-        .copy_from_slice(&bytes);
-    Ok(())
-}

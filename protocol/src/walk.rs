@@ -4,6 +4,17 @@
 //! Hallway: step 7, before a batch is appended.
 #![warn(clippy::indexing_slicing)]
 
+use std::ops::ControlFlow;
+
+use crate::batch::{self, BatchError, BatchHeader, TimestampType};
+use crate::compression::Compression;
+use crate::input::{Input, SliceInput, Stop, StreamInput};
+
+/// The smallest record: seven one-byte fields.
+pub(crate) const RECORD_SIZE_MIN: usize = 7;
+/// The smallest header: two one-byte lengths.
+pub(crate) const RECORD_HEADER_SIZE_MIN: usize = 2;
+
 /// What is wrong with one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
@@ -42,4 +53,289 @@ pub enum RecordFault {
     /// The record has no key although its topic is compacted.
     #[error("it has no key, but the topic is compacted")]
     MissingKey,
+}
+
+/// What a walk demands of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalkRules {
+    /// Most decompressed bytes that are looked at.
+    pub limit_bytes: usize,
+    /// Every record needs a key: the topic is compacted.
+    pub keys_required: bool,
+    /// Offsets may have gaps and the batch may be empty, as compaction leaves it.
+    pub gaps_allowed: bool,
+}
+
+/// What a walk has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// Bytes of the records, decompressed.
+    pub records_size: usize,
+    /// Largest timestamp of the records themselves; -1 without records.
+    pub max_timestamp: i64,
+    /// Offset delta of the first record with that timestamp.
+    pub max_timestamp_offset_delta: i32,
+}
+
+/// The fixed fields of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordHead {
+    pub(crate) timestamp_delta: i64,
+    pub(crate) offset_delta: i32,
+    /// Input position at which the record ends.
+    pub(crate) end: usize,
+}
+
+/// Checks the records of one whole batch as a producer may send it: as many as announced, offset
+/// deltas 0, 1, 2, …, all lengths within their record, nothing behind the last one. Keys, values
+/// and headers are skipped. The checksum is not looked at.
+///
+/// At most `limit_bytes` are decompressed.
+pub fn walk_records(batch: &[u8], limit_bytes: usize) -> Result<(), BatchError> {
+    let rules = WalkRules {
+        limit_bytes,
+        keys_required: false,
+        gaps_allowed: false,
+    };
+    walk_records_with(batch, rules).map(|_| ())
+}
+
+/// Like [`walk_records`], by the given rules, and tells what it has seen.
+pub fn walk_records_with(batch: &[u8], rules: WalkRules) -> Result<Walked, BatchError> {
+    let (header, records) = batch::open(batch)?;
+    let last = i64::from(header.last_offset_delta);
+    let count = i64::from(header.record_count);
+    let count_fits = if rules.gaps_allowed {
+        (0..=last + 1).contains(&count)
+    } else {
+        count > 0 && count == last + 1
+    };
+    if !count_fits {
+        return Err(BatchError::InvalidLastOffset {
+            count: header.record_count,
+            last_offset_delta: header.last_offset_delta,
+        });
+    }
+    let mut walked = Walked {
+        records_size: 0,
+        max_timestamp: -1,
+        max_timestamp_offset_delta: -1,
+    };
+    let size = each_record(&header, records, rules, |head| {
+        let timestamp = header.base_timestamp.wrapping_add(head.timestamp_delta);
+        if timestamp > walked.max_timestamp {
+            walked.max_timestamp = timestamp;
+            walked.max_timestamp_offset_delta = head.offset_delta;
+        }
+        ControlFlow::Continue(())
+    })?;
+    walked.records_size = size;
+    Ok(walked)
+}
+
+/// Offset and timestamp of the first record that is not older than `timestamp`, if the batch has one.
+///
+/// The checksum is not looked at; at most `limit_bytes` are decompressed.
+pub fn first_record_since(
+    batch: &[u8],
+    timestamp: i64,
+    limit_bytes: usize,
+) -> Result<Option<(i64, i64)>, BatchError> {
+    let (header, records) = batch::open(batch)?;
+    let appended = match header.timestamp_type() {
+        TimestampType::CreateTime => None,
+        TimestampType::LogAppendTime => Some(header.max_timestamp),
+    };
+    let rules = WalkRules {
+        limit_bytes,
+        keys_required: false,
+        gaps_allowed: true,
+    };
+    let mut found = None;
+    each_record(&header, records, rules, |head| {
+        let record = header.base_timestamp.wrapping_add(head.timestamp_delta);
+        let record = appended.unwrap_or(record);
+        if record < timestamp {
+            return ControlFlow::Continue(());
+        }
+        let offset = header
+            .base_offset
+            .saturating_add(i64::from(head.offset_delta));
+        found = Some((offset, record));
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// Shows `visit` the head of each record until it breaks. Returns the bytes looked at.
+fn each_record(
+    header: &BatchHeader,
+    records: &[u8],
+    rules: WalkRules,
+    visit: impl FnMut(RecordHead) -> ControlFlow<()>,
+) -> Result<usize, BatchError> {
+    check_count(header, records)?;
+    let walk = Walk {
+        count: header.record_count,
+        last: header.last_offset_delta,
+        rules,
+    };
+    match header.compression()? {
+        Compression::None => walk.run(SliceInput::new(records), visit),
+        codec => walk.run(StreamInput::new(codec, records, rules.limit_bytes)?, visit),
+    }
+}
+
+/// Refuses a number of records that cannot be true, before anything is done for so many.
+pub(crate) fn check_count(header: &BatchHeader, records: &[u8]) -> Result<(), BatchError> {
+    let count = header.record_count;
+    let invalid = BatchError::InvalidRecordCount {
+        count,
+        available: records.len(),
+    };
+    let Ok(wanted) = usize::try_from(count) else {
+        return Err(invalid);
+    };
+    let stored = header.compression()? == Compression::None;
+    if stored && wanted > records.len() / RECORD_SIZE_MIN {
+        return Err(invalid);
+    }
+    Ok(())
+}
+
+struct Walk {
+    count: i32,
+    last: i32,
+    rules: WalkRules,
+}
+
+impl Walk {
+    fn run(
+        &self,
+        mut input: impl Input,
+        mut visit: impl FnMut(RecordHead) -> ControlFlow<()>,
+    ) -> Result<usize, BatchError> {
+        let mut expected = 0;
+        for index in 0..self.count {
+            let head = self
+                .record(&mut input, expected)
+                .map_err(|stop| stop.at(index))?;
+            expected = head.offset_delta.saturating_add(1);
+            if visit(head).is_break() {
+                return Ok(input.position());
+            }
+        }
+        if !input.at_end()? {
+            return Err(BatchError::TrailingRecords { count: self.count });
+        }
+        Ok(input.position())
+    }
+
+    /// Passes over one record.
+    fn record(&self, input: &mut impl Input, expected: i32) -> Result<RecordHead, Stop> {
+        let (head, announced) = read_head(input)?;
+        let actual = head.offset_delta;
+        let in_order = if self.rules.gaps_allowed {
+            (expected..=self.last).contains(&actual)
+        } else {
+            actual == expected
+        };
+        if !in_order {
+            return Err(RecordFault::OffsetDelta { actual }.into());
+        }
+        let key = skip_nullable(input, &head, "key")?;
+        if self.rules.keys_required && !key {
+            return Err(RecordFault::MissingKey.into());
+        }
+        skip_nullable(input, &head, "value")?;
+        for _ in 0..read_header_count(input, &head)? {
+            if !skip_nullable(input, &head, "header key")? {
+                return Err(RecordFault::NegativeLength {
+                    field: "header key",
+                    length: -1,
+                }
+                .into());
+            }
+            skip_nullable(input, &head, "header value")?;
+        }
+        finish(input, &head, announced)?;
+        Ok(head)
+    }
+}
+
+/// Reads a record up to its offset delta; returns its announced length too.
+pub(crate) fn read_head(input: &mut impl Input) -> Result<(RecordHead, i32), Stop> {
+    let announced = input.varint()?;
+    let length = usize::try_from(announced).map_err(|_| RecordFault::NegativeLength {
+        field: "record",
+        length: announced,
+    })?;
+    let end = input.position().saturating_add(length);
+    input.skip(1)?;
+    let timestamp_delta = input.varlong()?;
+    let offset_delta = input.varint()?;
+    Ok((
+        RecordHead {
+            timestamp_delta,
+            offset_delta,
+            end,
+        },
+        announced,
+    ))
+}
+
+/// Reads the length of a nullable field; `None` is null. The field lies within its record.
+pub(crate) fn read_length(
+    input: &mut impl Input,
+    head: &RecordHead,
+    field: &'static str,
+) -> Result<Option<usize>, Stop> {
+    let length = input.varint()?;
+    if length == -1 {
+        return Ok(None);
+    }
+    let bytes =
+        usize::try_from(length).map_err(|_| RecordFault::NegativeLength { field, length })?;
+    if bytes > head.end.saturating_sub(input.position()) {
+        return Err(RecordFault::Truncated.into());
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads the number of headers; so many can lie within the record.
+pub(crate) fn read_header_count(input: &mut impl Input, head: &RecordHead) -> Result<usize, Stop> {
+    let count = input.varint()?;
+    let room = head.end.saturating_sub(input.position()) / RECORD_HEADER_SIZE_MIN;
+    match usize::try_from(count) {
+        Ok(headers) if headers <= room => Ok(headers),
+        _ => Err(RecordFault::HeaderCount { count }.into()),
+    }
+}
+
+/// Checks that the record ends where it said.
+pub(crate) fn finish(
+    input: &impl Input,
+    head: &RecordHead,
+    announced: i32,
+) -> Result<(), RecordFault> {
+    if input.position() == head.end {
+        Ok(())
+    } else {
+        Err(RecordFault::LengthMismatch { announced })
+    }
+}
+
+/// Passes over a nullable field; tells whether it is there.
+fn skip_nullable(
+    input: &mut impl Input,
+    head: &RecordHead,
+    field: &'static str,
+) -> Result<bool, Stop> {
+    match read_length(input, head, field)? {
+        None => Ok(false),
+        Some(length) => {
+            input.skip(length)?;
+            Ok(true)
+        }
+    }
 }
