@@ -1,0 +1,170 @@
+//! Forgetting: offsets past their time, offsets of deleted topics, groups with nothing left.
+//! Invariant: memory forgets only what a stored tombstone has removed. An empty group's offsets
+//! count from when it became empty, a simple group's from their commit; a live consumer group
+//! loses only offsets of topics it no longer subscribes to. Hallway: beside step 10.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use logway_protocol::ErrorCode;
+use logway_protocol::codec::Decoder;
+use logway_protocol::message::record::consumer_protocol::ConsumerProtocolSubscription;
+use logway_protocol::wire::Wire;
+use tracing::{debug, error};
+
+use super::{Entry, Registry, Then};
+use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Now, State};
+use crate::group::offsets::Committed;
+use crate::group::records::{self, OffsetKey};
+
+impl Registry {
+    /// Queues tombstones for everything whose time has come.
+    pub(crate) fn expire(&mut self, now: Now) {
+        if self.closed {
+            return;
+        }
+        let retention_ms = self.rules.offsets_retention_ms;
+        let removals: Vec<(Arc<str>, Vec<(Arc<str>, i32)>, bool)> = self
+            .groups
+            .iter()
+            .filter_map(|(id, entry)| {
+                let offsets = expired(entry, now.wall_ms, retention_ms);
+                let group = entry.group.is_unused()
+                    && entry.writes_under_way == 0
+                    && offsets.len() == entry.offsets.len();
+                (group || !offsets.is_empty()).then(|| (id.clone(), offsets, group))
+            })
+            .collect();
+        for (id, offsets, group) in removals {
+            self.tally.expired_offsets += offsets.len() as u64;
+            self.queue_removal(&id, offsets, group);
+        }
+    }
+
+    /// Queues tombstones for all offsets of topics that were deleted.
+    pub(crate) fn forget_topics(&mut self, topics: &BTreeSet<Arc<str>>) {
+        let removals: Vec<(Arc<str>, Vec<(Arc<str>, i32)>)> = self
+            .groups
+            .iter()
+            .filter_map(|(id, entry)| {
+                let offsets: Vec<_> = entry
+                    .offsets
+                    .topics()
+                    .filter(|(topic, _)| topics.contains(&***topic))
+                    .flat_map(|(topic, of)| of.keys().map(|at| (topic.clone(), *at)))
+                    .collect();
+                (!offsets.is_empty()).then(|| (id.clone(), offsets))
+            })
+            .collect();
+        for (id, offsets) in removals {
+            self.queue_removal(&id, offsets, false);
+        }
+    }
+
+    fn queue_removal(&mut self, id: &Arc<str>, offsets: Vec<(Arc<str>, i32)>, group: bool) {
+        let mut tombstones = Vec::with_capacity(offsets.len() + 1);
+        for (topic, partition) in &offsets {
+            let key = OffsetKey {
+                group: id.clone(),
+                topic: topic.clone(),
+                partition: *partition,
+            };
+            tombstones.push(records::offset_record(&key, None));
+        }
+        if group {
+            tombstones.push(records::group_record(id, None));
+        }
+        match tombstones.into_iter().collect::<Result<Vec<_>, _>>() {
+            Ok(tombstones) => {
+                self.queue(id.clone(), tombstones, Then::Removed { offsets, group });
+            }
+            Err(source) => error!(group = &**id, "tombstone cannot be written: {source}"),
+        }
+    }
+
+    pub(super) fn finish_removal(
+        &mut self,
+        id: &Arc<str>,
+        offsets: &[(Arc<str>, i32)],
+        group: bool,
+        outcome: Result<i64, ErrorCode>,
+    ) {
+        let base_offset = match outcome {
+            Ok(base_offset) => base_offset,
+            Err(error) => {
+                // Tried again at the next look.
+                return error!(group = &**id, "tombstones could not be stored: {error}");
+            }
+        };
+        let Some(entry) = self.groups.get_mut(id) else {
+            return;
+        };
+        for ((topic, partition), record_offset) in offsets.iter().zip(base_offset..) {
+            entry.offsets.remove(topic, *partition, record_offset);
+        }
+        // Someone may have come back meanwhile; what they store lies behind the tombstone.
+        let unused = entry.writes_under_way == 0 && entry.group.is_unused();
+        if group && unused && entry.offsets.is_empty() {
+            self.groups.remove(id);
+            debug!(group = &**id, "forgot an empty group");
+        }
+    }
+}
+
+/// The offsets of one group whose time has come.
+fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Vec<(Arc<str>, i32)> {
+    let group = &entry.group;
+    let type_name = group.protocol_type().map(|name| &**name);
+    // From when an offset's time runs, and which topics are still in use.
+    let emptied_ms = match (type_name, group.state()) {
+        (Some(_), State::Empty) if group.state_since_ms() >= 0 => Some(group.state_since_ms()),
+        _ => None,
+    };
+    let in_use = match (type_name, group.state()) {
+        (None, _) | (Some(_), State::Empty) => BTreeSet::new(),
+        (Some(CONSUMER_PROTOCOL_TYPE), State::Stable) => match subscribed_topics(entry) {
+            Some(topics) => topics,
+            None => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    let lapsed = |committed: &Committed| {
+        committed.is_expired(
+            now_ms,
+            emptied_ms.unwrap_or(committed.committed_ms),
+            retention_ms,
+        )
+    };
+    entry
+        .offsets
+        .topics()
+        .filter(|(topic, _)| !in_use.contains(&***topic))
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |(at, kept)| (topic, at, kept)))
+        .filter(|(_, _, kept)| lapsed(kept))
+        .map(|(topic, at, _)| (topic.clone(), *at))
+        .collect()
+}
+
+/// The topics that the members say they want; `None` when one of them cannot be read.
+fn subscribed_topics(entry: &Entry) -> Option<BTreeSet<Arc<str>>> {
+    let mut topics = BTreeSet::new();
+    for member in entry.group.snapshot().members {
+        topics.extend(read_topics(member.subscription)?);
+    }
+    Some(topics)
+}
+
+/// The topics of one subscription. Version 0 is how every version begins.
+fn read_topics(mut subscription: Bytes) -> Option<Vec<Arc<str>>> {
+    subscription.try_get_i16().ok()?;
+    let mut input = Decoder::new(subscription, 0, false);
+    let subscription = ConsumerProtocolSubscription::decode(&mut input).ok()?;
+    Some(
+        subscription
+            .topics
+            .iter()
+            .map(|topic| Arc::from(&**topic))
+            .collect(),
+    )
+}

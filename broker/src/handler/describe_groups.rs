@@ -1,0 +1,99 @@
+//! DescribeGroups 0-6: groups with their members. v3 can show allowed operations (without
+//! authorization there are none to show), v4 static members; v6 answers an unknown group with
+//! GROUP_ID_NOT_FOUND where older versions see a dead group.
+
+use std::sync::Arc;
+
+use logway_protocol::message::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup as Described,
+    DescribedGroupMember,
+};
+use logway_protocol::{ErrorCode, Text};
+
+use super::Header;
+use crate::context::Context;
+use crate::group::DescribedGroup;
+use crate::group::engine::{MemberSnapshot, State};
+
+/// Version from which an unknown group is an error.
+const GROUP_ERROR_FROM: i16 = 6;
+
+/// Answers for each group named.
+pub(crate) async fn handle(
+    context: &Arc<Context>,
+    header: &Header,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let describe = |id: Text| {
+        if id.is_empty() {
+            return failed(id, ErrorCode::InvalidGroupId);
+        }
+        match context.groups.describe(&id) {
+            Ok(Some(group)) => described(id, &group),
+            Ok(None) => unknown(header.version, id),
+            Err(error) => failed(id, error),
+        }
+    };
+    let groups = request.groups.into_iter().map(describe).collect();
+    DescribeGroupsResponse {
+        groups,
+        ..DescribeGroupsResponse::default()
+    }
+}
+
+fn failed(group_id: Text, error: ErrorCode) -> Described {
+    Described {
+        group_id,
+        error_code: error.code(),
+        ..Described::default()
+    }
+}
+
+fn unknown(version: i16, group_id: Text) -> Described {
+    let mut group = Described {
+        group_state: Text::from_static(State::Dead.name()),
+        ..Described::default()
+    };
+    if version >= GROUP_ERROR_FROM {
+        group.error_code = ErrorCode::GroupIdNotFound.code();
+        group.error_message = Some(Text::from(format!("Group {group_id} not found.")));
+    }
+    Described { group_id, ..group }
+}
+
+fn described(group_id: Text, found: &DescribedGroup) -> Described {
+    let stable = found.state == State::Stable;
+    let text = |text: &Arc<str>| Text::from(&**text);
+    let protocol = found.group.protocol_name.as_ref().filter(|_| stable);
+    let members = found.group.members.iter();
+    Described {
+        group_id,
+        group_state: Text::from_static(found.state.name()),
+        protocol_type: found
+            .group
+            .protocol_type
+            .as_ref()
+            .map(text)
+            .unwrap_or_default(),
+        protocol_data: protocol.map(text).unwrap_or_default(),
+        members: members
+            .map(|member| described_member(member, stable))
+            .collect(),
+        ..Described::default()
+    }
+}
+
+fn described_member(member: &MemberSnapshot, stable: bool) -> DescribedGroupMember {
+    let mut shown = DescribedGroupMember {
+        member_id: Text::from(&*member.member_id),
+        group_instance_id: member.instance_id.as_deref().map(Text::from),
+        client_id: Text::from(&*member.client_id),
+        client_host: Text::from(&*member.client_host),
+        ..DescribedGroupMember::default()
+    };
+    if stable {
+        shown.member_metadata = member.subscription.clone();
+        shown.member_assignment = member.assignment.clone();
+    }
+    shown
+}
