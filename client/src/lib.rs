@@ -7,10 +7,12 @@
 //! and a broker that is away for hours costs a connection attempt now and then and nothing else.
 
 mod backoff;
+mod cluster;
 mod config;
 mod connection;
 mod consumer;
 mod error;
+mod metadata;
 mod producer;
 mod topic;
 
