@@ -1,0 +1,313 @@
+//! Making a log shorter: retention and DeleteRecords at its start, truncation at its end.
+//!
+//! Invariant: readers are sent elsewhere before files go. Segments disappear one by one, from the
+//! outside in, each for good before the next, so that no crash leaves a gap.
+//! Hallway: step 8 for retention, step 9 for truncation.
+use std::sync::Arc;
+
+use crate::active::ActiveSegment;
+use crate::error::{ChangeError, DiskError, OpenError, ReadError};
+use crate::log::Log;
+use crate::open::{Recovery, remove_segment};
+use crate::reader::read_error;
+use crate::recovery::{FoundSegment, Recoverer};
+use crate::segment::{LOG_SUFFIX, SegmentView, path_of};
+
+/// What a change at the log's start removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// Segments.
+    pub segments: usize,
+    /// Bytes of their `.log` files.
+    pub bytes: u64,
+}
+
+impl Log {
+    /// Deletes the oldest segments that `retention.ms` or `retention.bytes` give up and that end at
+    /// or below the high watermark, and those that lie below the log start. The active segment goes
+    /// too, by time, if its youngest record is too old: a new one is begun.
+    pub fn enforce_retention(
+        &mut self,
+        now_ms: i64,
+        high_watermark: i64,
+    ) -> Result<Deleted, ChangeError> {
+        self.check_writable()?;
+        let by_start = self.count_below_log_start();
+        let by_size = self.count_above_retention_bytes();
+        let by_time = self.count_older_than_retention(now_ms)?;
+        let mut count = by_start.max(by_size).max(by_time);
+        while count > 0 && self.end_of(count - 1) > high_watermark {
+            count -= 1;
+        }
+        if count > self.closed.len() {
+            self.roll(now_ms)?;
+        }
+        self.delete_first(count)
+    }
+
+    /// Moves the log start up to `offset`, which the log must have, and deletes the segments that
+    /// lie below it: DeleteRecords. The move survives a crash once the caller has written it to
+    /// `log-start-offset-checkpoint`.
+    pub fn delete_before(&mut self, offset: i64) -> Result<Deleted, ChangeError> {
+        self.check_writable()?;
+        if offset > self.log_end_offset {
+            return Err(ChangeError::Read(ReadError::OffsetOutOfRange {
+                offset,
+                log_start_offset: self.log_start_offset,
+                log_end_offset: self.log_end_offset,
+            }));
+        }
+        self.move_log_start(offset)?;
+        let count = self.count_below_log_start();
+        self.delete_first(count)
+    }
+
+    /// Removes every record at or after `offset`, with the whole batch it is in, and returns the new
+    /// log end offset. The caller then writes the lowered recovery point to its checkpoint before
+    /// anything is appended. An error here leaves the log poisoned.
+    pub fn truncate_to(&mut self, offset: i64, now_ms: i64) -> Result<i64, ChangeError> {
+        self.check_writable()?;
+        if offset >= self.log_end_offset {
+            return Ok(self.log_end_offset);
+        }
+        let first = self
+            .closed
+            .first()
+            .map_or(self.active.base_offset(), |s| s.base_offset());
+        if offset <= first {
+            self.restart_at(offset, now_ms)?;
+            return Ok(offset);
+        }
+        let kept = self
+            .closed
+            .partition_point(|segment| segment.base_offset() <= offset);
+        let target = if self.active.base_offset() <= offset {
+            self.active.view.clone()
+        } else {
+            let at = kept.saturating_sub(1);
+            let segment = self
+                .closed
+                .get(at)
+                .expect("the first segment begins before the offset");
+            SegmentView::clone(segment)
+        };
+        let (position, end) = self.cut_at(&target, offset)?;
+        let result = self.cut(&target, position, end, now_ms);
+        if result.is_err() {
+            self.shared.poison();
+        }
+        result.map(|()| self.log_end_offset)
+    }
+
+    /// Removes everything and begins again, empty, at `offset`: for a follower whose leader's log
+    /// starts beyond its own end. An error here leaves the log poisoned.
+    pub fn restart_at(&mut self, offset: i64, now_ms: i64) -> Result<(), ChangeError> {
+        self.check_writable()?;
+        let result = self.replace_all(offset, now_ms);
+        if result.is_err() {
+            self.shared.poison();
+        }
+        result
+    }
+
+    fn replace_all(&mut self, offset: i64, now_ms: i64) -> Result<(), ChangeError> {
+        let (disk, dir) = (Arc::clone(&self.shared.disk), Arc::clone(&self.shared.dir));
+        // The newest goes first: should this be interrupted, the log is truncated, not beheaded.
+        remove_segment(&*disk, &dir, self.active.base_offset())?;
+        for segment in self.closed.iter().rev() {
+            remove_segment(&*disk, &dir, segment.base_offset())?;
+        }
+        self.closed = Arc::from([]);
+        self.active = ActiveSegment::create(&*disk, &dir, offset, now_ms)?;
+        self.log_start_offset = offset;
+        self.log_end_offset = offset;
+        self.epochs.truncate_end(offset);
+        self.epochs.truncate_start(offset);
+        self.epochs.write(&*disk)?;
+        self.durable.truncate(offset);
+        self.durable.note_dir_change();
+        self.publish();
+        Ok(())
+    }
+
+    /// Where the file has to be cut, and the offset at which the log then ends.
+    fn cut_at(&self, segment: &SegmentView, offset: i64) -> Result<(u32, i64), ChangeError> {
+        let found = segment
+            .headers()
+            .and_then(|mut walk| segment.find(&mut walk, offset));
+        let found =
+            found.map_err(|error| read_error(&self.shared, segment.base_offset(), error))?;
+        Ok(match found {
+            Some((position, header)) => (position, header.base_offset.min(offset)),
+            None => (segment.size, offset),
+        })
+    }
+
+    fn cut(
+        &mut self,
+        target: &SegmentView,
+        position: u32,
+        end: i64,
+        now_ms: i64,
+    ) -> Result<(), ChangeError> {
+        let (disk, dir) = (Arc::clone(&self.shared.disk), Arc::clone(&self.shared.dir));
+        let base_offset = target.base_offset();
+        let later = self.closed.iter().map(|segment| segment.base_offset());
+        let later = later.chain([self.active.base_offset()]);
+        let later: Vec<i64> = later.filter(|base| *base > base_offset).collect();
+        for later in later.into_iter().rev() {
+            remove_segment(&*disk, &dir, later)?;
+        }
+        let log = &target.files.log;
+        log.set_len(u64::from(position))
+            .and_then(|()| log.sync_data())
+            .map_err(DiskError::of(
+                "truncate",
+                path_of(&dir, base_offset, LOG_SUFFIX),
+            ))?;
+        self.active = self.reopen(target, position, now_ms)?;
+        let kept = self
+            .closed
+            .iter()
+            .filter(|segment| segment.base_offset() < base_offset);
+        self.closed = kept.cloned().collect();
+        self.log_end_offset = end;
+        self.log_start_offset = self.log_start_offset.min(end);
+        self.epochs.truncate_end(end);
+        self.epochs.write(&*disk)?;
+        self.durable.truncate(end);
+        self.publish();
+        Ok(())
+    }
+
+    /// The segment, cut to `size`, as the one that is written.
+    fn reopen(
+        &mut self,
+        target: &SegmentView,
+        size: u32,
+        now_ms: i64,
+    ) -> Result<ActiveSegment, ChangeError> {
+        let (disk, dir) = (Arc::clone(&self.shared.disk), Arc::clone(&self.shared.dir));
+        let found = FoundSegment {
+            base_offset: target.base_offset(),
+            len: size,
+            offset_index_len: Some(target.offsets.file_len()).filter(|len| *len > 0),
+            time_index_len: Some(target.times.file_len()).filter(|len| *len > 0),
+        };
+        let clean = Recovery {
+            clean: true,
+            ..Recovery::default()
+        };
+        let mut recoverer = Recoverer {
+            disk: &*disk,
+            dir: &dir,
+            config: &self.config,
+            recovery: clean,
+            now_ms,
+            epochs: self.epochs.clone(),
+            rebuild_epochs: false,
+        };
+        let recovered = recoverer.recover(&[found]).map_err(|error| match error {
+            OpenError::Disk(error) => error,
+            too_large @ OpenError::SegmentTooLarge { .. } => {
+                DiskError::of("reopen", &*dir)(std::io::Error::other(too_large))
+            }
+        })?;
+        let recovered = recovered.expect("one segment was given");
+        Ok(recovered.active)
+    }
+
+    /// The segment that a roll found empty.
+    pub(crate) fn remove_empty_segment(&self, segment: &SegmentView) -> Result<(), DiskError> {
+        remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())
+    }
+
+    fn delete_first(&mut self, count: usize) -> Result<Deleted, ChangeError> {
+        if count == 0 {
+            return Ok(Deleted::default());
+        }
+        let deleted: Vec<Arc<SegmentView>> = self.closed.iter().take(count).cloned().collect();
+        self.closed = self.closed.iter().skip(count).cloned().collect();
+        let first = self
+            .closed
+            .first()
+            .map_or(self.active.base_offset(), |s| s.base_offset());
+        self.move_log_start(first)?;
+        for segment in &deleted {
+            remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())?;
+        }
+        Ok(Deleted {
+            segments: deleted.len(),
+            bytes: deleted.iter().map(|segment| u64::from(segment.size)).sum(),
+        })
+    }
+
+    fn move_log_start(&mut self, offset: i64) -> Result<(), ChangeError> {
+        self.log_start_offset = self.log_start_offset.max(offset);
+        self.epochs.truncate_start(self.log_start_offset);
+        self.publish();
+        Ok(self.epochs.write(&*self.shared.disk)?)
+    }
+
+    /// Where the segment with that number ends; the active one has the last number.
+    fn end_of(&self, at: usize) -> i64 {
+        let next = self.closed.get(at + 1).map(|next| next.base_offset());
+        match next {
+            Some(end_offset) => end_offset,
+            None if at < self.closed.len() => self.active.base_offset(),
+            None => self.log_end_offset,
+        }
+    }
+
+    fn count_below_log_start(&self) -> usize {
+        (0..self.closed.len())
+            .take_while(|at| self.end_of(*at) <= self.log_start_offset)
+            .count()
+    }
+
+    fn count_above_retention_bytes(&self) -> usize {
+        let Ok(limit) = u64::try_from(self.config.retention_bytes) else {
+            return 0;
+        };
+        let sizes = || self.closed.iter().map(|segment| u64::from(segment.size));
+        let total: u64 = sizes().sum::<u64>() + u64::from(self.active.view.size);
+        let mut excess = total.saturating_sub(limit);
+        sizes()
+            .chain([u64::from(self.active.view.size)])
+            .take_while(|size| {
+                let fits = *size > 0 && *size <= excess;
+                excess -= if fits { *size } else { 0 };
+                fits
+            })
+            .count()
+    }
+
+    fn count_older_than_retention(&self, now_ms: i64) -> Result<usize, ChangeError> {
+        if self.config.retention_ms < 0 {
+            return Ok(0);
+        }
+        let views = self.closed.iter().map(|segment| &**segment);
+        let mut count = 0;
+        for segment in views.chain([&self.active.view]) {
+            let is_empty_active = segment.size == 0 && count == self.closed.len();
+            if is_empty_active || now_ms - self.youngest_ms(segment)? <= self.config.retention_ms {
+                break;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Largest timestamp of a segment; where records have none, when its file was last written.
+    fn youngest_ms(&self, segment: &SegmentView) -> Result<i64, ChangeError> {
+        let base_offset = segment.base_offset();
+        let max = segment.max_timestamp();
+        let max = max.map_err(|error| read_error(&self.shared, base_offset, error))?;
+        if let Some(max) = max.filter(|max| max.timestamp >= 0) {
+            return Ok(max.timestamp);
+        }
+        let path = path_of(&self.shared.dir, base_offset, LOG_SUFFIX);
+        let modified = self.shared.disk.modified_ms(&path);
+        Ok(modified.map_err(DiskError::of("look at", path))?)
+    }
+}

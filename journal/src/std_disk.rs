@@ -1,0 +1,265 @@
+//! The real disk: system files, opened on demand, with a bound on how many stay open.
+//!
+//! Invariant: at most `open_files_max` handles are cached; the longest unused is closed first.
+//! Hallway: step 8, below the segments.
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::UNIX_EPOCH;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use crate::disk::{DirEntry, Disk, DiskFile, FileHandle};
+
+/// Handles that stay open at most, unless another number is asked for.
+pub const OPEN_FILES_MAX: usize = 4096;
+
+/// Files of the operating system.
+#[derive(Debug)]
+pub struct StdDisk {
+    cache: Arc<HandleCache>,
+}
+
+impl StdDisk {
+    /// A disk that keeps at most [`OPEN_FILES_MAX`] files open, and at most half of what the
+    /// process may open, so that sockets find room.
+    #[must_use]
+    pub fn new() -> StdDisk {
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let allowed = allowed.and_then(|limit| usize::try_from(limit).ok());
+        StdDisk::with_open_files_max(
+            allowed.map_or(OPEN_FILES_MAX, |limit| (limit / 2).min(OPEN_FILES_MAX)),
+        )
+    }
+
+    /// A disk that keeps at most `open_files_max` files open; at least one.
+    #[must_use]
+    pub fn with_open_files_max(open_files_max: usize) -> StdDisk {
+        let cache = HandleCache {
+            open_files_max: open_files_max.max(1),
+            open: Mutex::default(),
+        };
+        StdDisk {
+            cache: Arc::new(cache),
+        }
+    }
+
+    /// Files that are open now.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        let open = self.cache.open.lock();
+        open.iter()
+            .filter_map(Weak::upgrade)
+            .filter(|slot| slot.file.load().is_some())
+            .count()
+    }
+}
+
+impl Default for StdDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Disk for StdDisk {
+    fn file(&self, path: &Path) -> Arc<dyn DiskFile> {
+        let slot = Slot {
+            path: path.to_path_buf(),
+            file: ArcSwapOption::empty(),
+            used: AtomicBool::new(false),
+        };
+        Arc::new(StdFile {
+            slot: Arc::new(slot),
+            cache: Arc::clone(&self.cache),
+        })
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            // A file may vanish between the listing and this look at it.
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let is_dir = metadata.is_dir();
+            let len = if is_dir { 0 } else { metadata.len() };
+            entries.push(DirEntry { name, len, is_dir });
+        }
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        let modified = fs::metadata(path)?.modified()?;
+        let since = modified
+            .duration_since(UNIX_EPOCH)
+            .map_err(io::Error::other)?;
+        i64::try_from(since.as_millis()).map_err(io::Error::other)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// Which files are open, oldest first.
+#[derive(Debug)]
+struct HandleCache {
+    open_files_max: usize,
+    open: Mutex<VecDeque<Weak<Slot>>>,
+}
+
+impl HandleCache {
+    /// Notes an opened file and closes another one if there are too many; second chance for the used.
+    fn opened(&self, slot: &Arc<Slot>) {
+        let mut open = self.open.lock();
+        open.push_back(Arc::downgrade(slot));
+        let mut chances = open.len();
+        while open.len() > self.open_files_max {
+            let Some(oldest) = open.pop_front() else {
+                break;
+            };
+            let Some(victim) = oldest.upgrade() else {
+                continue;
+            };
+            if victim.file.load().is_none() {
+                continue;
+            }
+            if victim.used.swap(false, Ordering::Relaxed) && chances > 0 {
+                chances -= 1;
+                open.push_back(oldest);
+                continue;
+            }
+            victim.file.store(None);
+        }
+    }
+
+    /// Forgets a file that was closed, so that the queue does not grow with files opened and closed.
+    fn closed(&self, slot: &Arc<Slot>) {
+        let this = Arc::downgrade(slot);
+        self.open.lock().retain(|other| !other.ptr_eq(&this));
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    path: PathBuf,
+    file: ArcSwapOption<File>,
+    used: AtomicBool,
+}
+
+#[derive(Debug)]
+struct StdFile {
+    slot: Arc<Slot>,
+    cache: Arc<HandleCache>,
+}
+
+impl StdFile {
+    fn handle(&self) -> io::Result<Arc<File>> {
+        if let Some(file) = self.slot.file.load_full() {
+            self.slot.used.store(true, Ordering::Relaxed);
+            return Ok(file);
+        }
+        self.install(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&self.slot.path)?,
+        )
+    }
+
+    fn install(&self, file: File) -> io::Result<Arc<File>> {
+        let file = Arc::new(file);
+        let before = self.slot.file.swap(Some(Arc::clone(&file)));
+        if before.is_none() {
+            self.cache.opened(&self.slot);
+        }
+        Ok(file)
+    }
+}
+
+impl Drop for StdFile {
+    fn drop(&mut self) {
+        if self.slot.file.load().is_some() {
+            self.cache.closed(&self.slot);
+        }
+    }
+}
+
+impl DiskFile for StdFile {
+    fn create(&self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        self.install(options.open(&self.slot.path)?)?;
+        Ok(())
+    }
+
+    fn open(&self) -> io::Result<FileHandle> {
+        Ok(FileHandle::System(self.handle()?))
+    }
+
+    fn write_at(&self, [first, second]: [&[u8]; 2], position: u64) -> io::Result<()> {
+        let file = self.handle()?;
+        let total = first.len() + second.len();
+        let mut written = 0;
+        while written < total {
+            let head = first.get(written..).unwrap_or_default();
+            let tail = second
+                .get(written.saturating_sub(first.len())..)
+                .unwrap_or_default();
+            let slices = [IoSlice::new(head), IoSlice::new(tail)];
+            let at = position + written as u64;
+            match rustix::io::retry_on_intr(|| rustix::io::pwritev(&*file, &slices, at))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => written += count,
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.handle()?.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.handle()?.sync_data()
+    }
+
+    fn release(&self) {
+        if self.slot.file.swap(None).is_some() {
+            self.cache.closed(&self.slot);
+        }
+    }
+}
