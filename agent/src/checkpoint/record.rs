@@ -1,0 +1,154 @@
+//! The records of the state files and their bytes. Beside step 5 of the hallway.
+//!
+//! Layout, little-endian, first byte the kind: `H` begins a file (version u8, generation u64); `F` is all of
+//! a file (id, dev, ino, born_ns: u64; fingerprint length u16, hash u128; acknowledged and sent frontier:
+//! offset u64, guard u64 each; seen_ms u64; path bytes); `P` is a file's progress (id, both frontiers);
+//! `D` says that a file is forgotten (id).
+//!
+//! **Invariant:** a layout never changes under its version.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use crate::input::file::evidence::{Fingerprint, Frontier, Locator};
+
+/// Version of the layout and of the identity scheme (which hashes over how many bytes).
+const VERSION: u8 = 1;
+/// Longest path kept; Linux's PATH_MAX. A longer one is cut: it serves the eye, not identity.
+const PATH_BYTES_MAX: usize = 4096;
+
+/// Durable random name of one file's content: the `logway.origin` of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FileId(pub(crate) u64);
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// All that is remembered of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileRecord {
+    pub(crate) id: FileId,
+    pub(crate) locator: Locator,
+    pub(crate) fingerprint: Fingerprint,
+    /// All before it is acknowledged by the broker.
+    pub(crate) acked: Frontier,
+    /// All before it may have been sent under this id; never before `acked`.
+    pub(crate) sent: Frontier,
+    /// When a scan last saw it, milliseconds since 1970.
+    pub(crate) seen_ms: u64,
+    /// Where it was last seen.
+    pub(crate) path: PathBuf,
+}
+
+/// One payload of a state file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    Head { generation: u64 },
+    File(FileRecord),
+    Progress { id: FileId, acked: Frontier, sent: Frontier },
+    Forget(FileId),
+}
+
+pub(super) fn encode_head(out: &mut Vec<u8>, generation: u64) {
+    out.extend_from_slice(&[b'H', VERSION]);
+    out.extend_from_slice(&generation.to_le_bytes());
+}
+
+pub(super) fn encode_file(out: &mut Vec<u8>, file: &FileRecord) {
+    out.push(b'F');
+    let Locator { dev, ino, born_ns } = file.locator;
+    for number in [file.id.0, dev, ino, born_ns] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    out.extend_from_slice(&(file.fingerprint.len as u16).to_le_bytes());
+    out.extend_from_slice(&file.fingerprint.hash.to_le_bytes());
+    encode_frontiers(out, file);
+    out.extend_from_slice(&file.seen_ms.to_le_bytes());
+    let path = file.path.as_os_str().as_bytes();
+    out.extend_from_slice(&path[..path.len().min(PATH_BYTES_MAX)]);
+}
+
+pub(super) fn encode_progress(out: &mut Vec<u8>, file: &FileRecord) {
+    out.push(b'P');
+    out.extend_from_slice(&file.id.0.to_le_bytes());
+    encode_frontiers(out, file);
+}
+
+pub(super) fn encode_forget(out: &mut Vec<u8>, id: FileId) {
+    out.push(b'D');
+    out.extend_from_slice(&id.0.to_le_bytes());
+}
+
+fn encode_frontiers(out: &mut Vec<u8>, file: &FileRecord) {
+    for Frontier { offset, guard } in [file.acked, file.sent] {
+        out.extend_from_slice(&offset.to_le_bytes());
+        out.extend_from_slice(&guard.to_le_bytes());
+    }
+}
+
+/// Reads a payload; `None` for one of another version or kind.
+pub(super) fn decode(payload: &[u8]) -> Option<Record> {
+    let (kind, rest) = payload.split_first()?;
+    let mut fields = Fields(rest);
+    match kind {
+        b'H' => {
+            let [version] = fields.take::<1>()?;
+            let generation = fields.number()?;
+            (version == VERSION).then_some(Record::Head { generation })
+        }
+        b'F' => fields.file().map(Record::File),
+        b'P' => Some(Record::Progress {
+            id: FileId(fields.number()?),
+            acked: fields.frontier()?,
+            sent: fields.frontier()?,
+        }),
+        b'D' => Some(Record::Forget(FileId(fields.number()?))),
+        _ => None,
+    }
+}
+
+/// What is left of a payload.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn frontier(&mut self) -> Option<Frontier> {
+        Some(Frontier {
+            offset: self.number()?,
+            guard: self.number()?,
+        })
+    }
+
+    fn file(mut self) -> Option<FileRecord> {
+        Some(FileRecord {
+            id: FileId(self.number()?),
+            locator: Locator {
+                dev: self.number()?,
+                ino: self.number()?,
+                born_ns: self.number()?,
+            },
+            fingerprint: Fingerprint {
+                len: u64::from(u16::from_le_bytes(self.take()?)),
+                hash: u128::from_le_bytes(self.take()?),
+            },
+            acked: self.frontier()?,
+            sent: self.frontier()?,
+            seen_ms: self.number()?,
+            path: PathBuf::from(OsString::from_vec(self.0.to_vec())),
+        })
+    }
+}
