@@ -13,11 +13,18 @@ const REBALANCE_MS: i32 = 60_000;
 const DELAY_MS: u64 = 3_000;
 
 pub(super) fn limits() -> Limits {
-    Limits { max_size: 10, initial_rebalance_delay_ms: DELAY_MS, new_member_join_timeout_ms: 300_000 }
+    Limits {
+        max_size: 10,
+        initial_rebalance_delay_ms: DELAY_MS,
+        new_member_join_timeout_ms: 300_000,
+    }
 }
 
 pub(super) fn at(tick_ms: u64) -> Now {
-    Now { tick_ms, wall_ms: 1_000_000 + tick_ms as i64 }
+    Now {
+        tick_ms,
+        wall_ms: 1_000_000 + tick_ms as i64,
+    }
 }
 
 pub(super) fn id(text: &str) -> Arc<str> {
@@ -31,7 +38,10 @@ pub(super) fn ask(waiter: u64, member_id: Option<&str>) -> Join {
         member_id: member_id.map(id),
         new_member_id: id(&format!("new-{waiter}")),
         instance_id: None,
-        client: ClientInfo { id: id("client"), host: id("/127.0.0.1") },
+        client: ClientInfo {
+            id: id("client"),
+            host: id("/127.0.0.1"),
+        },
         session_timeout_ms: SESSION_MS,
         rebalance_timeout_ms: REBALANCE_MS,
         protocol_type: id("consumer"),
@@ -43,16 +53,27 @@ pub(super) fn ask(waiter: u64, member_id: Option<&str>) -> Join {
 
 /// The same from a client older than KIP-394: it is a member at once, under the id `name`.
 pub(super) fn old_ask(waiter: u64, name: &str) -> Join {
-    Join { new_member_id: id(name), needs_known_id: false, ..ask(waiter, None) }
+    Join {
+        new_member_id: id(name),
+        needs_known_id: false,
+        ..ask(waiter, None)
+    }
 }
 
 /// The same from a static member.
 pub(super) fn static_ask(waiter: u64, name: &str, instance_id: &str) -> Join {
-    Join { new_member_id: id(name), instance_id: Some(id(instance_id)), ..ask(waiter, None) }
+    Join {
+        new_member_id: id(name),
+        instance_id: Some(id(instance_id)),
+        ..ask(waiter, None)
+    }
 }
 
 pub(super) fn offer(name: &str, metadata: &str) -> Protocol {
-    Protocol { name: id(name), metadata: Bytes::copy_from_slice(metadata.as_bytes()) }
+    Protocol {
+        name: id(name),
+        metadata: Bytes::copy_from_slice(metadata.as_bytes()),
+    }
 }
 
 pub(super) fn join(join: Join) -> Event {
@@ -60,7 +81,11 @@ pub(super) fn join(join: Join) -> Event {
 }
 
 pub(super) fn claim(member_id: &str, generation: i32) -> Claim {
-    Claim { member_id: id(member_id), instance_id: None, generation }
+    Claim {
+        member_id: id(member_id),
+        instance_id: None,
+        generation,
+    }
 }
 
 pub(super) fn sync(waiter: u64, member_id: &str, generation: i32, given: &[(&str, &str)]) -> Event {
@@ -70,35 +95,63 @@ pub(super) fn sync(waiter: u64, member_id: &str, generation: i32, given: &[(&str
         claim: claim(member_id, generation),
         protocol_type: Some(id("consumer")),
         protocol_name: Some(id("range")),
-        assignments: given.iter().map(|(member, share)| (id(member), bytes(share))).collect(),
+        assignments: given
+            .iter()
+            .map(|(member, share)| (id(member), bytes(share)))
+            .collect(),
     }))
 }
 
 pub(super) fn heartbeat(waiter: u64, member_id: &str, generation: i32) -> Event {
-    Event::Heartbeat { waiter: Waiter(waiter), claim: claim(member_id, generation) }
+    Event::Heartbeat {
+        waiter: Waiter(waiter),
+        claim: claim(member_id, generation),
+    }
 }
 
 pub(super) fn leave(waiter: u64, member_id: &str) -> Event {
-    let leaving = Leaving { member_id: id(member_id), instance_id: None };
-    Event::Leave { waiter: Waiter(waiter), members: vec![leaving] }
+    let leaving = Leaving {
+        member_id: id(member_id),
+        instance_id: None,
+    };
+    Event::Leave {
+        waiter: Waiter(waiter),
+        members: vec![leaving],
+    }
 }
 
 pub(super) fn beat(waiter: u64, error: ErrorCode) -> Effect {
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Heartbeat(error) }
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Heartbeat(error),
+    }
 }
 
 pub(super) fn left(waiter: u64, member_id: &str, error: ErrorCode) -> Effect {
-    let left = Left { member_id: id(member_id), instance_id: None, error };
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Leave(vec![left]) }
+    let left = Left {
+        member_id: id(member_id),
+        instance_id: None,
+        error,
+    };
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Leave(vec![left]),
+    }
 }
 
 pub(super) fn refused(waiter: u64, member_id: &str, error: ErrorCode) -> Effect {
     let reply = JoinReply::refused(id(member_id), error);
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Join(Box::new(reply)) }
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Join(Box::new(reply)),
+    }
 }
 
 pub(super) fn sync_refused(waiter: u64, error: ErrorCode) -> Effect {
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Sync(SyncReply::refused(error)) }
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Sync(SyncReply::refused(error)),
+    }
 }
 
 pub(super) fn share(waiter: u64, assignment: &str) -> Effect {
@@ -108,7 +161,10 @@ pub(super) fn share(waiter: u64, assignment: &str) -> Effect {
         protocol_name: Some(id("range")),
         assignment: Bytes::copy_from_slice(assignment.as_bytes()),
     };
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Sync(reply) }
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Sync(reply),
+    }
 }
 
 /// A join answered with a generation; `members` names everyone when the member leads.
@@ -136,7 +192,10 @@ pub(super) fn joined(
             })
             .collect(),
     };
-    Effect::Reply { waiter: Waiter(waiter), reply: Reply::Join(Box::new(reply)) }
+    Effect::Reply {
+        waiter: Waiter(waiter),
+        reply: Reply::Join(Box::new(reply)),
+    }
 }
 
 pub(super) fn wake_at(tick_ms: u64) -> Effect {
@@ -149,7 +208,8 @@ pub(super) fn rebalancing(reason: Reason) -> Effect {
 
 /// The effects without wake-ups and writes: what others see of the group.
 pub(super) fn seen(effects: Vec<Effect>) -> Vec<Effect> {
-    let visible = |effect: &Effect| !matches!(effect, Effect::WakeAt { .. } | Effect::Persist { .. });
+    let visible =
+        |effect: &Effect| !matches!(effect, Effect::WakeAt { .. } | Effect::Persist { .. });
     effects.into_iter().filter(visible).collect()
 }
 
@@ -165,7 +225,10 @@ pub(super) fn written(effects: &[Effect]) -> (Ticket, Snapshot) {
 }
 
 pub(super) fn persisted(ticket: Ticket) -> Event {
-    Event::Persisted { ticket, outcome: Ok(()) }
+    Event::Persisted {
+        ticket,
+        outcome: Ok(()),
+    }
 }
 
 /// A stable group at tick 3000, generation 1: the members given, the first of them leads.

@@ -6,8 +6,14 @@ use super::*;
 fn wrong_ids_and_generations_are_named_as_what_they_are() {
     let mut group = stable(&["a"]);
     let now = at(4_000);
-    assert_eq!(group.step(now, heartbeat(1, "x", 1)), [beat(1, ErrorCode::UnknownMemberId)]);
-    assert_eq!(group.step(now, heartbeat(2, "a", 0)), [beat(2, ErrorCode::IllegalGeneration)]);
+    assert_eq!(
+        group.step(now, heartbeat(1, "x", 1)),
+        [beat(1, ErrorCode::UnknownMemberId)]
+    );
+    assert_eq!(
+        group.step(now, heartbeat(2, "a", 0)),
+        [beat(2, ErrorCode::IllegalGeneration)]
+    );
     assert_eq!(
         group.step(now, sync(3, "x", 1, &[])),
         [sync_refused(3, ErrorCode::UnknownMemberId)]
@@ -20,25 +26,41 @@ fn wrong_ids_and_generations_are_named_as_what_they_are() {
         group.step(now, join(ask(5, Some("x")))),
         [refused(5, "x", ErrorCode::UnknownMemberId)]
     );
-    assert_eq!(group.step(now, leave(6, "x")), [left(6, "x", ErrorCode::UnknownMemberId)]);
-    assert_eq!(group.state(), State::Stable, "none of it disturbed the group");
+    assert_eq!(
+        group.step(now, leave(6, "x")),
+        [left(6, "x", ErrorCode::UnknownMemberId)]
+    );
+    assert_eq!(
+        group.state(),
+        State::Stable,
+        "none of it disturbed the group"
+    );
 }
 
 #[test]
 fn a_protocol_that_the_others_do_not_speak_is_refused() {
     let mut group = stable(&["a"]);
-    let foreign = Join { protocols: vec![offer("cooperative", "")], ..old_ask(1, "b") };
+    let foreign = Join {
+        protocols: vec![offer("cooperative", "")],
+        ..old_ask(1, "b")
+    };
     assert_eq!(
         group.step(at(4_000), join(foreign)),
         [refused(1, "", ErrorCode::InconsistentGroupProtocol)]
     );
-    let connect = Join { protocol_type: id("connect"), ..old_ask(2, "b") };
+    let connect = Join {
+        protocol_type: id("connect"),
+        ..old_ask(2, "b")
+    };
     assert_eq!(
         group.step(at(4_000), join(connect)),
         [refused(2, "", ErrorCode::InconsistentGroupProtocol)]
     );
     let mut empty = Group::new(limits(), at(0));
-    let nothing = Join { protocols: Vec::new(), ..old_ask(3, "b") };
+    let nothing = Join {
+        protocols: Vec::new(),
+        ..old_ask(3, "b")
+    };
     assert_eq!(
         empty.step(at(0), join(nothing)),
         [refused(3, "", ErrorCode::InconsistentGroupProtocol)]
@@ -48,7 +70,9 @@ fn a_protocol_that_the_others_do_not_speak_is_refused() {
 #[test]
 fn a_sync_that_names_another_protocol_is_refused() {
     let mut group = stable(&["a"]);
-    let Event::Sync(mut wrong) = sync(1, "a", 1, &[]) else { panic!("a sync") };
+    let Event::Sync(mut wrong) = sync(1, "a", 1, &[]) else {
+        panic!("a sync")
+    };
     wrong.protocol_name = Some(id("sticky"));
     assert_eq!(
         group.step(at(4_000), Event::Sync(wrong)),
@@ -65,12 +89,22 @@ fn an_assignment_overtaken_by_a_new_round_is_dropped() {
     let (ticket, _) = written(&effects);
     assert_eq!(
         seen(group.step(at(3_200), join(old_ask(3, "b")))),
-        [rebalancing(Reason::MemberJoined), sync_refused(2, ErrorCode::RebalanceInProgress)]
+        [
+            rebalancing(Reason::MemberJoined),
+            sync_refused(2, ErrorCode::RebalanceInProgress)
+        ]
     );
-    assert_eq!(group.step(at(3_300), persisted(ticket)), [], "nobody hears of it");
+    assert_eq!(
+        group.step(at(3_300), persisted(ticket)),
+        [],
+        "nobody hears of it"
+    );
     assert_eq!(
         seen(group.step(at(3_400), join(ask(4, Some("a"))))),
-        [joined(4, "a", 2, "a", &["a", "b"]), joined(3, "b", 2, "a", &[])]
+        [
+            joined(4, "a", 2, "a", &["a", "b"]),
+            joined(3, "b", 2, "a", &[])
+        ]
     );
 }
 
@@ -146,7 +180,10 @@ fn members_that_never_sync_are_removed_after_the_rebalance_timeout() {
     }
     assert_eq!(
         seen(group.step(at(66_000), Event::Wake)),
-        [rebalancing(Reason::SyncExpired), sync_refused(3, ErrorCode::RebalanceInProgress)],
+        [
+            rebalancing(Reason::SyncExpired),
+            sync_refused(3, ErrorCode::RebalanceInProgress)
+        ],
         "the leader heartbeats but never decides: b is freed to join again"
     );
     assert_eq!(
@@ -158,7 +195,10 @@ fn members_that_never_sync_are_removed_after_the_rebalance_timeout() {
 #[test]
 fn a_new_member_whose_connection_is_gone_is_not_waited_for_for_ever() {
     let mut group = stable(&["a"]);
-    let slow = Join { rebalance_timeout_ms: 900_000, ..old_ask(1, "ghost") };
+    let slow = Join {
+        rebalance_timeout_ms: 900_000,
+        ..old_ask(1, "ghost")
+    };
     group.step(at(4_000), join(slow));
     let mut tick = 4_000;
     while tick < 299_000 {
@@ -178,7 +218,13 @@ fn a_new_member_whose_connection_is_gone_is_not_waited_for_for_ever() {
 
 #[test]
 fn a_full_group_turns_newcomers_away() {
-    let mut group = Group::new(Limits { max_size: 2, ..limits() }, at(0));
+    let mut group = Group::new(
+        Limits {
+            max_size: 2,
+            ..limits()
+        },
+        at(0),
+    );
     group.step(at(0), join(old_ask(1, "a")));
     group.step(at(0), join(old_ask(2, "b")));
     assert_eq!(
@@ -200,7 +246,13 @@ fn a_full_group_turns_newcomers_away() {
 
 #[test]
 fn ids_given_to_callers_that_never_come_back_are_limited() {
-    let mut group = Group::new(Limits { max_size: 2, ..limits() }, at(0));
+    let mut group = Group::new(
+        Limits {
+            max_size: 2,
+            ..limits()
+        },
+        at(0),
+    );
     group.step(at(0), join(ask(1, None)));
     group.step(at(0), join(ask(2, None)));
     assert_eq!(
@@ -219,7 +271,10 @@ fn a_coordinator_that_stops_sends_everyone_away() {
     let mut group = stable(&["a", "b"]);
     group.step(at(4_000), join(ask(1, Some("a"))));
     let error = ErrorCode::NotCoordinator;
-    assert_eq!(seen(group.step(at(4_001), Event::Unload { error })), [refused(1, "a", error)]);
+    assert_eq!(
+        seen(group.step(at(4_001), Event::Unload { error })),
+        [refused(1, "a", error)]
+    );
     assert_eq!(
         group.step(at(4_002), heartbeat(2, "b", 1)),
         [beat(2, ErrorCode::CoordinatorNotAvailable)]

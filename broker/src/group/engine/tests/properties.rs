@@ -11,16 +11,33 @@ const CLIENTS: usize = 5;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Join { client: usize, changed: bool },
-    Sync { client: usize },
-    Heartbeat { client: usize },
-    Leave { client: usize },
-    Commit { client: usize },
+    Join {
+        client: usize,
+        changed: bool,
+    },
+    Sync {
+        client: usize,
+    },
+    Heartbeat {
+        client: usize,
+    },
+    Leave {
+        client: usize,
+    },
+    Commit {
+        client: usize,
+    },
     /// The client loses what it knew: a crash and a new start.
-    Forget { client: usize },
+    Forget {
+        client: usize,
+    },
     /// The oldest write under way ends.
-    WriteEnds { well: bool },
-    Pass { ms: u64 },
+    WriteEnds {
+        well: bool,
+    },
+    Pass {
+        ms: u64,
+    },
     /// The clock is watched on time.
     Wake,
 }
@@ -76,7 +93,13 @@ struct World {
 impl World {
     fn new() -> World {
         World {
-            group: Group::new(Limits { max_size: 4, ..limits() }, at(0)),
+            group: Group::new(
+                Limits {
+                    max_size: 4,
+                    ..limits()
+                },
+                at(0),
+            ),
             tick_ms: 0,
             clients: vec![Client::default(); CLIENTS],
             owners: BTreeMap::new(),
@@ -120,8 +143,15 @@ impl World {
             }
             Act::Leave { client } => {
                 let waiter = self.wait(*client, Kind::Other);
-                let Claim { member_id, instance_id, .. } = self.claim(*client);
-                let members = vec![Leaving { member_id, instance_id }];
+                let Claim {
+                    member_id,
+                    instance_id,
+                    ..
+                } = self.claim(*client);
+                let members = vec![Leaving {
+                    member_id,
+                    instance_id,
+                }];
                 self.step(Event::Leave { waiter, members });
                 self.clients[*client].member_id = None;
             }
@@ -143,7 +173,11 @@ impl World {
         let waiter = self.wait(client, Kind::Join);
         let new_member_id = id(&format!("c{client}-{}", waiter.0));
         self.owners.insert(new_member_id.clone(), client);
-        let metadata = if changed { format!("meta{}", waiter.0) } else { String::from("meta") };
+        let metadata = if changed {
+            format!("meta{}", waiter.0)
+        } else {
+            String::from("meta")
+        };
         let ask = Join {
             waiter,
             member_id: self.clients[client].member_id.clone(),
@@ -163,10 +197,21 @@ impl World {
         let members = self.clients[client].leads.clone().unwrap_or_default();
         let assignments = members
             .iter()
-            .map(|member| (member.clone(), Bytes::from(format!("{generation}/{}", self.owners[member]))))
+            .map(|member| {
+                (
+                    member.clone(),
+                    Bytes::from(format!("{generation}/{}", self.owners[member])),
+                )
+            })
             .collect();
         let claim = self.claim(client);
-        let sync = Sync { waiter, claim, protocol_type: None, protocol_name: None, assignments };
+        let sync = Sync {
+            waiter,
+            claim,
+            protocol_type: None,
+            protocol_name: None,
+            assignments,
+        };
         self.step(Event::Sync(Box::new(sync)));
     }
 
@@ -175,7 +220,11 @@ impl World {
             return;
         }
         let ticket = self.writes.remove(0);
-        let outcome = if well { Ok(()) } else { Err(ErrorCode::CoordinatorNotAvailable) };
+        let outcome = if well {
+            Ok(())
+        } else {
+            Err(ErrorCode::CoordinatorNotAvailable)
+        };
         self.step(Event::Persisted { ticket, outcome });
     }
 
@@ -197,26 +246,58 @@ impl World {
                 Effect::Rebalancing { .. } => {}
             }
         }
-        assert!(self.group.generation() >= self.generation, "the generation fell");
+        assert!(
+            self.group.generation() >= self.generation,
+            "the generation fell"
+        );
         self.generation = self.group.generation();
-        let counted = self.group.members.iter().filter(|member| member.is_awaiting_join()).count();
-        assert_eq!(counted, self.group.members.awaiting_join(), "the count of those who wait");
+        let counted = self
+            .group
+            .members
+            .iter()
+            .filter(|member| member.is_awaiting_join())
+            .count();
+        assert_eq!(
+            counted,
+            self.group.members.awaiting_join(),
+            "the count of those who wait"
+        );
         if self.group.state() == State::Stable || self.group.state() == State::CompletingRebalance {
-            let leader = self.group.leader.as_deref().expect("a generation has a leader");
-            assert!(self.group.members.contains(leader), "the leader is a member");
-            assert!(self.group.protocol_name().is_some(), "a generation has a protocol");
+            let leader = self
+                .group
+                .leader
+                .as_deref()
+                .expect("a generation has a leader");
+            assert!(
+                self.group.members.contains(leader),
+                "the leader is a member"
+            );
+            assert!(
+                self.group.protocol_name().is_some(),
+                "a generation has a protocol"
+            );
         }
     }
 
     fn answer(&mut self, waiter: u64, reply: Reply) {
-        assert!(self.answered.insert(waiter), "waiter {waiter} was answered twice");
-        let (client, kind) = self.waiting.remove(&waiter).expect("only who asks is answered");
+        assert!(
+            self.answered.insert(waiter),
+            "waiter {waiter} was answered twice"
+        );
+        let (client, kind) = self
+            .waiting
+            .remove(&waiter)
+            .expect("only who asks is answered");
         match (reply, kind) {
             (Reply::Join(reply), Kind::Join) => self.joined(client, *reply),
             (Reply::Sync(reply), Kind::Sync { generation }) => {
                 let share = std::str::from_utf8(&reply.assignment).expect("text");
                 if reply.error == ErrorCode::None && !share.is_empty() {
-                    assert_eq!(share, format!("{generation}/{client}"), "another one's share");
+                    assert_eq!(
+                        share,
+                        format!("{generation}/{client}"),
+                        "another one's share"
+                    );
                 }
             }
             (Reply::Heartbeat(_) | Reply::Leave(_), Kind::Other) => {}
@@ -228,13 +309,27 @@ impl World {
         let known = &mut self.clients[client];
         match reply.error {
             ErrorCode::None => {
-                assert!(reply.generation >= known.highest, "an older generation was given");
-                assert_eq!(self.owners[&reply.member_id], client, "another one's member id");
+                assert!(
+                    reply.generation >= known.highest,
+                    "an older generation was given"
+                );
+                assert_eq!(
+                    self.owners[&reply.member_id], client,
+                    "another one's member id"
+                );
                 known.highest = reply.generation;
                 known.generation = reply.generation;
                 let leads = reply.leader.as_ref() == Some(&reply.member_id);
-                let ids: Vec<_> = reply.members.into_iter().map(|member| member.member_id).collect();
-                assert_eq!(leads, ids.contains(&reply.member_id), "who leads sees the members");
+                let ids: Vec<_> = reply
+                    .members
+                    .into_iter()
+                    .map(|member| member.member_id)
+                    .collect();
+                assert_eq!(
+                    leads,
+                    ids.contains(&reply.member_id),
+                    "who leads sees the members"
+                );
                 known.leads = (leads && !reply.skip_assignment).then_some(ids);
                 known.member_id = Some(reply.member_id);
             }
@@ -250,12 +345,23 @@ impl World {
             while !self.writes.is_empty() {
                 self.end_write(true);
             }
-            let Some(next) = self.wakeups.pop_first() else { break };
+            let Some(next) = self.wakeups.pop_first() else {
+                break;
+            };
             self.tick_ms = self.tick_ms.max(next);
             self.step(Event::Wake);
         }
-        assert_eq!(self.waiting.len(), 0, "someone waits for ever: {:?}", self.waiting);
-        assert_eq!(self.group.state(), State::Empty, "silent members are all gone at last");
+        assert_eq!(
+            self.waiting.len(),
+            0,
+            "someone waits for ever: {:?}",
+            self.waiting
+        );
+        assert_eq!(
+            self.group.state(),
+            State::Empty,
+            "silent members are all gone at last"
+        );
         assert!(self.group.is_unused(), "nothing is left behind");
         assert!(self.wakeups.is_empty(), "an empty group asks for nothing");
     }

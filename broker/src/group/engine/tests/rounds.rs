@@ -7,7 +7,10 @@ fn a_first_member_is_given_an_id_waits_the_initial_delay_and_leads() {
     let mut group = Group::new(limits(), at(0));
     assert_eq!(
         group.step(at(0), join(ask(1, None))),
-        [wake_at(10_000), refused(1, "new-1", ErrorCode::MemberIdRequired)],
+        [
+            wake_at(10_000),
+            refused(1, "new-1", ErrorCode::MemberIdRequired)
+        ],
         "KIP-394: the id first, and a time limit on coming back with it"
     );
     assert_eq!(group.state(), State::Empty);
@@ -32,34 +35,62 @@ fn an_assignment_is_stored_before_anyone_hears_of_it() {
     let effects = group.step(at(6_000), Event::Wake);
     assert_eq!(
         seen(effects),
-        [joined(1, "a", 1, "a", &["a", "b"]), joined(2, "b", 1, "a", &[])],
+        [
+            joined(1, "a", 1, "a", &["a", "b"]),
+            joined(2, "b", 1, "a", &[])
+        ],
         "the second member prolonged the delay once; only the leader sees the members"
     );
-    assert_eq!(group.step(at(6_001), sync(3, "b", 1, &[])), [], "a follower waits");
+    assert_eq!(
+        group.step(at(6_001), sync(3, "b", 1, &[])),
+        [],
+        "a follower waits"
+    );
     let effects = group.step(at(6_002), sync(4, "a", 1, &[("a", "p0"), ("b", "p1")]));
     let (ticket, snapshot) = written(&effects);
     assert_eq!(effects.len(), 1, "nobody is answered yet: {effects:?}");
     assert_eq!(snapshot.generation, 1);
     assert_eq!(snapshot.leader.as_deref(), Some("a"));
-    let shares: Vec<_> =
-        snapshot.members.iter().map(|member| (&*member.member_id, &member.assignment[..])).collect();
+    let shares: Vec<_> = snapshot
+        .members
+        .iter()
+        .map(|member| (&*member.member_id, &member.assignment[..]))
+        .collect();
     assert_eq!(shares, [("a", &b"p0"[..]), ("b", &b"p1"[..])]);
-    assert_eq!(group.step(at(6_010), persisted(ticket)), [share(4, "p0"), share(3, "p1")]);
+    assert_eq!(
+        group.step(at(6_010), persisted(ticket)),
+        [share(4, "p0"), share(3, "p1")]
+    );
     assert_eq!(group.state(), State::Stable);
 }
 
 #[test]
 fn the_initial_delay_grows_only_to_the_rebalance_timeout() {
     let mut group = Group::new(limits(), at(0));
-    let short = |waiter, name| Join { rebalance_timeout_ms: 7_000, ..old_ask(waiter, name) };
+    let short = |waiter, name| Join {
+        rebalance_timeout_ms: 7_000,
+        ..old_ask(waiter, name)
+    };
     group.step(at(0), join(short(1, "a")));
     group.step(at(1_000), join(short(2, "b")));
-    assert_eq!(group.step(at(3_000), Event::Wake), [wake_at(6_000)], "4 s remain: 3 s more");
+    assert_eq!(
+        group.step(at(3_000), Event::Wake),
+        [wake_at(6_000)],
+        "4 s remain: 3 s more"
+    );
     group.step(at(4_000), join(short(3, "c")));
-    assert_eq!(group.step(at(6_000), Event::Wake), [wake_at(7_000)], "1 s remains");
+    assert_eq!(
+        group.step(at(6_000), Event::Wake),
+        [wake_at(7_000)],
+        "1 s remains"
+    );
     group.step(at(6_500), join(short(4, "d")));
     let effects = seen(group.step(at(7_000), Event::Wake));
-    assert_eq!(effects.len(), 4, "then the round closes with all four: {effects:?}");
+    assert_eq!(
+        effects.len(),
+        4,
+        "then the round closes with all four: {effects:?}"
+    );
 }
 
 #[test]
@@ -89,7 +120,9 @@ fn a_new_member_costs_one_round_and_the_old_ones_learn_of_it_by_heartbeat() {
 fn who_does_not_rejoin_in_time_is_out_and_the_lead_passes_on() {
     let mut group = stable(&["a", "b"]);
     group.step(at(4_000), join(old_ask(10, "c")));
-    for tick in [8_000, 16_000, 24_000, 32_000, 40_000, 48_000, 56_000, 63_000] {
+    for tick in [
+        8_000, 16_000, 24_000, 32_000, 40_000, 48_000, 56_000, 63_000,
+    ] {
         assert_eq!(
             seen(group.step(at(tick), heartbeat(1, "b", 1))),
             [beat(1, ErrorCode::RebalanceInProgress)]
@@ -111,7 +144,10 @@ fn who_does_not_rejoin_in_time_is_out_and_the_lead_passes_on() {
                     metadata: Bytes::from_static(b"meta"),
                 }],
                 ..match joined(10, "c", 2, "c", &[]) {
-                    Effect::Reply { reply: Reply::Join(reply), .. } => *reply,
+                    Effect::Reply {
+                        reply: Reply::Join(reply),
+                        ..
+                    } => *reply,
                     other => panic!("{other:?}"),
                 }
             })),
@@ -146,7 +182,10 @@ fn the_last_to_leave_empties_the_group_which_is_stored() {
     let (ticket, snapshot) = written(&effects);
     assert_eq!(
         seen(effects),
-        [left(7, "a", ErrorCode::None), rebalancing(Reason::MemberLeft)]
+        [
+            left(7, "a", ErrorCode::None),
+            rebalancing(Reason::MemberLeft)
+        ]
     );
     assert_eq!(group.state(), State::Empty);
     assert_eq!(
@@ -168,7 +207,10 @@ fn the_last_to_leave_empties_the_group_which_is_stored() {
 #[test]
 fn a_follower_that_rejoins_unchanged_keeps_its_generation_a_leader_starts_a_round() {
     let mut group = stable(&["a", "b"]);
-    assert_eq!(group.step(at(4_000), join(ask(1, Some("b")))), [joined(1, "b", 1, "a", &[])]);
+    assert_eq!(
+        group.step(at(4_000), join(ask(1, Some("b")))),
+        [joined(1, "b", 1, "a", &[])]
+    );
     assert_eq!(group.step(at(4_001), sync(2, "b", 1, &[])), [share(2, "b")]);
     assert_eq!(
         seen(group.step(at(4_100), join(ask(3, Some("a"))))),
@@ -179,7 +221,10 @@ fn a_follower_that_rejoins_unchanged_keeps_its_generation_a_leader_starts_a_roun
 #[test]
 fn changed_metadata_starts_a_round() {
     let mut group = stable(&["a", "b"]);
-    let changed = Join { protocols: vec![offer("range", "other")], ..ask(1, Some("b")) };
+    let changed = Join {
+        protocols: vec![offer("range", "other")],
+        ..ask(1, Some("b"))
+    };
     assert_eq!(
         seen(group.step(at(4_000), join(changed))),
         [rebalancing(Reason::MetadataChanged)]
@@ -205,12 +250,19 @@ fn the_protocol_most_members_prefer_among_the_common_ones_wins() {
         protocols: names.iter().map(|name| offer(name, "meta")).collect(),
         ..old_ask(waiter, name)
     };
-    group.step(at(0), join(with(1, "a", &["sticky", "range", "roundrobin"])));
+    group.step(
+        at(0),
+        join(with(1, "a", &["sticky", "range", "roundrobin"])),
+    );
     group.step(at(0), join(with(2, "b", &["roundrobin", "range"])));
     group.step(at(0), join(with(3, "c", &["range", "roundrobin"])));
     group.step(at(3_000), Event::Wake);
     group.step(at(6_000), Event::Wake);
-    assert_eq!(group.protocol_name().map(|name| &**name), Some("range"), "sticky is not common");
+    assert_eq!(
+        group.protocol_name().map(|name| &**name),
+        Some("range"),
+        "sticky is not common"
+    );
 }
 
 #[test]
@@ -218,25 +270,49 @@ fn a_member_waiting_for_its_answer_may_be_silent_past_its_session() {
     let mut group = stable(&["a", "b"]);
     group.step(at(4_000), join(ask(1, Some("a"))));
     group.step(at(12_000), heartbeat(2, "b", 1));
-    assert_eq!(seen(group.step(at(14_000), Event::Wake)), [], "a waits since 4000 and stays");
+    assert_eq!(
+        seen(group.step(at(14_000), Event::Wake)),
+        [],
+        "a waits since 4000 and stays"
+    );
     group.step(at(20_000), heartbeat(3, "b", 1));
     assert_eq!(
         seen(group.step(at(20_500), join(ask(4, Some("b"))))),
-        [joined(1, "a", 2, "a", &["a", "b"]), joined(4, "b", 2, "a", &[])]
+        [
+            joined(1, "a", 2, "a", &["a", "b"]),
+            joined(4, "b", 2, "a", &[])
+        ]
     );
 }
 
 #[test]
 fn commits_are_admitted_by_generation_and_state() {
     let mut group = Group::new(limits(), at(0));
-    assert_eq!(group.admit_commit(at(0), &claim("", -1)), Ok(()), "a simple commit");
+    assert_eq!(
+        group.admit_commit(at(0), &claim("", -1)),
+        Ok(()),
+        "a simple commit"
+    );
     let mut group = stable(&["a"]);
     assert_eq!(group.admit_commit(at(4_000), &claim("a", 1)), Ok(()));
-    assert_eq!(group.admit_commit(at(4_000), &claim("a", 0)), Err(ErrorCode::IllegalGeneration));
-    assert_eq!(group.admit_commit(at(4_000), &claim("x", 1)), Err(ErrorCode::UnknownMemberId));
-    assert_eq!(group.admit_commit(at(4_000), &claim("", -1)), Err(ErrorCode::UnknownMemberId));
+    assert_eq!(
+        group.admit_commit(at(4_000), &claim("a", 0)),
+        Err(ErrorCode::IllegalGeneration)
+    );
+    assert_eq!(
+        group.admit_commit(at(4_000), &claim("x", 1)),
+        Err(ErrorCode::UnknownMemberId)
+    );
+    assert_eq!(
+        group.admit_commit(at(4_000), &claim("", -1)),
+        Err(ErrorCode::UnknownMemberId)
+    );
     group.step(at(5_000), join(old_ask(1, "b")));
-    assert_eq!(group.admit_commit(at(5_000), &claim("a", 1)), Ok(()), "before it rejoins");
+    assert_eq!(
+        group.admit_commit(at(5_000), &claim("a", 1)),
+        Ok(()),
+        "before it rejoins"
+    );
     group.step(at(5_001), join(ask(2, Some("a"))));
     assert_eq!(group.state(), State::CompletingRebalance);
     assert_eq!(
@@ -260,6 +336,9 @@ fn a_group_restored_from_its_record_is_the_group_that_was_stored() {
     assert_eq!(effects, [wake_at(10_000)], "sessions begin anew");
     assert_eq!(restored.snapshot(), stored);
     assert_eq!(restored.state(), State::Stable);
-    assert_eq!(restored.step(at(1), heartbeat(1, "b", 1)), [beat(1, ErrorCode::None)]);
+    assert_eq!(
+        restored.step(at(1), heartbeat(1, "b", 1)),
+        [beat(1, ErrorCode::None)]
+    );
     assert_eq!(restored.step(at(2), sync(2, "b", 1, &[])), [share(2, "b")]);
 }

@@ -24,9 +24,10 @@ fn reply_of(effects: &[Effect], waiter: u64) -> JoinReply {
     effects
         .iter()
         .find_map(|effect| match effect {
-            Effect::Reply { waiter: to, reply: Reply::Join(reply) } if *to == Waiter(waiter) => {
-                Some((**reply).clone())
-            }
+            Effect::Reply {
+                waiter: to,
+                reply: Reply::Join(reply),
+            } if *to == Waiter(waiter) => Some((**reply).clone()),
             _ => None,
         })
         .expect("the join is answered")
@@ -37,12 +38,22 @@ fn a_static_follower_comes_back_with_its_assignment_and_without_a_round() {
     let mut group = stable_static(&[("a", "ia"), ("b", "ib")]);
     let effects = group.step(at(7_000), join(static_ask(1, "b2", "ib")));
     let (ticket, snapshot) = written(&effects);
-    assert_eq!(seen(effects), [], "no round, and no answer before the new id is stored");
+    assert_eq!(
+        seen(effects),
+        [],
+        "no round, and no answer before the new id is stored"
+    );
     assert_eq!(snapshot.generation, 1);
     assert_eq!(&*snapshot.members[1].member_id, "b2");
     assert_eq!(snapshot.members[1].assignment, "b");
-    assert_eq!(seen(group.step(at(7_001), persisted(ticket))), [joined(1, "b2", 1, "a", &[])]);
-    assert_eq!(group.step(at(7_002), sync(2, "b2", 1, &[])), [share(2, "b")]);
+    assert_eq!(
+        seen(group.step(at(7_001), persisted(ticket))),
+        [joined(1, "b2", 1, "a", &[])]
+    );
+    assert_eq!(
+        group.step(at(7_002), sync(2, "b2", 1, &[])),
+        [share(2, "b")]
+    );
 }
 
 #[test]
@@ -50,13 +61,28 @@ fn the_earlier_holder_of_an_instance_id_is_fenced() {
     let mut group = stable_static(&[("a", "ia")]);
     let (ticket, _) = written(&group.step(at(7_000), join(static_ask(1, "a2", "ia"))));
     group.step(at(7_001), persisted(ticket));
-    let fenced = Claim { instance_id: Some(id("ia")), ..claim("a", 1) };
+    let fenced = Claim {
+        instance_id: Some(id("ia")),
+        ..claim("a", 1)
+    };
     assert_eq!(
-        group.step(at(7_002), Event::Heartbeat { waiter: Waiter(2), claim: fenced.clone() }),
+        group.step(
+            at(7_002),
+            Event::Heartbeat {
+                waiter: Waiter(2),
+                claim: fenced.clone()
+            }
+        ),
         [beat(2, ErrorCode::FencedInstanceId)]
     );
-    assert_eq!(group.admit_commit(at(7_002), &fenced), Err(ErrorCode::FencedInstanceId));
-    let again = Join { instance_id: Some(id("ia")), ..ask(3, Some("a")) };
+    assert_eq!(
+        group.admit_commit(at(7_002), &fenced),
+        Err(ErrorCode::FencedInstanceId)
+    );
+    let again = Join {
+        instance_id: Some(id("ia")),
+        ..ask(3, Some("a"))
+    };
     assert_eq!(
         group.step(at(7_003), join(again)),
         [refused(3, "a", ErrorCode::FencedInstanceId)]
@@ -69,7 +95,10 @@ fn a_static_leader_keeps_the_assignment_when_its_client_can() {
     let (ticket, snapshot) = written(&group.step(at(7_000), join(static_ask(1, "a2", "ia"))));
     assert_eq!(snapshot.leader.as_deref(), Some("a2"));
     let reply = reply_of(&group.step(at(7_001), persisted(ticket)), 1);
-    assert!(reply.skip_assignment, "KIP-814: it leads, sees everyone, assigns nothing");
+    assert!(
+        reply.skip_assignment,
+        "KIP-814: it leads, sees everyone, assigns nothing"
+    );
     assert_eq!(reply.leader.as_deref(), Some("a2"));
     assert_eq!(reply.members.len(), 2);
 }
@@ -77,7 +106,10 @@ fn a_static_leader_keeps_the_assignment_when_its_client_can() {
 #[test]
 fn an_older_static_leader_is_told_of_its_earlier_self_so_that_it_does_not_assign() {
     let mut group = stable_static(&[("a", "ia"), ("b", "ib")]);
-    let old = Join { can_skip_assignment: false, ..static_ask(1, "a2", "ia") };
+    let old = Join {
+        can_skip_assignment: false,
+        ..static_ask(1, "a2", "ia")
+    };
     let (ticket, _) = written(&group.step(at(7_000), join(old)));
     let reply = reply_of(&group.step(at(7_001), persisted(ticket)), 1);
     assert_eq!(reply.leader.as_deref(), Some("a"));
@@ -132,24 +164,50 @@ fn a_static_member_back_while_the_leader_decides_starts_the_round_anew() {
 #[test]
 fn an_absent_static_member_keeps_its_place_in_the_next_generation() {
     let mut group = stable_static(&[("a", "ia"), ("b", "ib")]);
-    let back = Join { instance_id: Some(id("ia")), ..ask(1, Some("a")) };
-    let changed = Join { protocols: vec![offer("range", "more")], ..back };
+    let back = Join {
+        instance_id: Some(id("ia")),
+        ..ask(1, Some("a"))
+    };
+    let changed = Join {
+        protocols: vec![offer("range", "more")],
+        ..back
+    };
     group.step(at(7_000), join(changed));
     let mut tick = 7_000;
     while tick < 67_000 {
         tick += 6_000;
-        let alive = Claim { instance_id: Some(id("ib")), ..claim("b", 1) };
-        group.step(at(tick - 1), Event::Heartbeat { waiter: Waiter(2), claim: alive });
+        let alive = Claim {
+            instance_id: Some(id("ib")),
+            ..claim("b", 1)
+        };
+        group.step(
+            at(tick - 1),
+            Event::Heartbeat {
+                waiter: Waiter(2),
+                claim: alive,
+            },
+        );
     }
     let effects = seen(group.step(at(67_000), Event::Wake));
-    assert_eq!(reply_of(&effects, 1).generation, 2, "the rebalance timeout closes the round");
-    assert_eq!(reply_of(&effects, 1).members.len(), 2, "b is still counted in");
+    assert_eq!(
+        reply_of(&effects, 1).generation,
+        2,
+        "the rebalance timeout closes the round"
+    );
+    assert_eq!(
+        reply_of(&effects, 1).members.len(),
+        2,
+        "b is still counted in"
+    );
 }
 
 #[test]
 fn an_administrator_removes_a_static_member_by_its_instance_id() {
     let mut group = stable_static(&[("a", "ia"), ("b", "ib")]);
-    let by_instance = |instance: &str| Leaving { member_id: id(""), instance_id: Some(id(instance)) };
+    let by_instance = |instance: &str| Leaving {
+        member_id: id(""),
+        instance_id: Some(id(instance)),
+    };
     let members = vec![by_instance("ib"), by_instance("nobody")];
     let answered = |instance: &str, error| Left {
         member_id: id(""),
@@ -157,7 +215,13 @@ fn an_administrator_removes_a_static_member_by_its_instance_id() {
         error,
     };
     assert_eq!(
-        seen(group.step(at(7_000), Event::Leave { waiter: Waiter(1), members })),
+        seen(group.step(
+            at(7_000),
+            Event::Leave {
+                waiter: Waiter(1),
+                members
+            }
+        )),
         [
             Effect::Reply {
                 waiter: Waiter(1),

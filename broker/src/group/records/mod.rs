@@ -15,6 +15,9 @@ use logway_protocol::{DecodeError, EncodeError, Message, Text};
 use super::engine::{MemberSnapshot, Snapshot};
 use super::offsets::Committed;
 
+#[cfg(test)]
+mod tests;
+
 /// Version of the key of a committed offset.
 const OFFSET_KEY: i16 = 1;
 /// Version of the key of a classic group.
