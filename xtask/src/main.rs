@@ -1,3 +1,64 @@
-//! Entry point.
+//! Automation: `cargo xtask bench NAME` measures the product beside its peers.
 
-fn main() {}
+mod bench;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Automation of the project.
+#[derive(Debug, Parser)]
+#[command(name = "xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure one part; with `--against kafka` beside Apache Kafka in the same run.
+    Bench(BenchArgs),
+}
+
+/// What to measure, how long, against whom.
+#[derive(Debug, clap::Args)]
+struct BenchArgs {
+    /// Part to measure.
+    name: Part,
+    /// Peer to measure in the same run. Apache Kafka is run by the script that LOGWAY_KAFKA_PEER
+    /// names [default: ../shared/peers/kafka].
+    #[arg(long)]
+    against: Option<Peer>,
+    /// Seconds that each case runs.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Rounds; cases of the product and the peer take turns, medians are printed.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// File that a JSON line for each figure is appended to.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// From files on disk to rows in the store.
+    Road,
+    /// Produce, fetch and latency with pre-encoded batches.
+    Broker,
+    /// From a file to acknowledged records.
+    Agent,
+    /// Cost of a log call.
+    Appender,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    /// Apache Kafka.
+    Kafka,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Command::Bench(args) = Args::parse().command;
+    bench::run(&args)
+}

@@ -1,0 +1,32 @@
+//! Clients that nobody here wrote, unmodified, against a Logway broker: kcat, confluent-kafka,
+//! kafka-python and Apache Kafka's own command-line tools.
+//!
+//! A peer that is not installed is named and its tests prove nothing; with `LOGWAY_REQUIRE_PEERS`
+//! set, as in CI, they fail instead.
+
+mod dump;
+mod kafka_tools;
+mod kcat;
+mod peers;
+mod python;
+
+use std::path::Path;
+
+use harness::binary;
+use harness::process::Process;
+
+/// A broker of its own for one test.
+fn broker(folder: &Path) -> Process {
+    let data = folder.join("broker");
+    let settings = folder.join("broker.toml");
+    let text = format!(
+        "data_dir = \"{}\"\nlisten = \"127.0.0.1:0\"\ngroup_initial_rebalance_delay_ms = 200\n",
+        data.display()
+    );
+    std::fs::write(&settings, text).expect("a settings file");
+    Process::start(
+        &binary("logway"),
+        &["broker", "--config", settings.to_str().expect("UTF-8")],
+        folder,
+    )
+}

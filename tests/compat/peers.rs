@@ -1,0 +1,85 @@
+//! Finds the peers, and says which are missing.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A peer that is not there: fails where peers are required, else says so.
+fn missing<T>(what: &str, remedy: &str) -> Option<T> {
+    assert!(
+        std::env::var_os("LOGWAY_REQUIRE_PEERS").is_none(),
+        "{what} is missing and LOGWAY_REQUIRE_PEERS is set: {remedy}"
+    );
+    println!("NOT RUN: {what} is missing: {remedy}");
+    None
+}
+
+/// kcat.
+pub(crate) fn kcat() -> Option<PathBuf> {
+    let found = Command::new("kcat")
+        .arg("-V")
+        .output()
+        .is_ok_and(|o| o.status.success());
+    if found {
+        Some("kcat".into())
+    } else {
+        missing("kcat", "install the package `kcat`")
+    }
+}
+
+/// A Python that has `module`.
+pub(crate) fn python(module: &str) -> Option<PathBuf> {
+    let python = std::env::var_os("LOGWAY_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
+    let import = format!("import {module}");
+    let found = Command::new(&python).args(["-c", &import]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    missing(
+        &format!("Python module {module}"),
+        "pip install confluent-kafka kafka-python; LOGWAY_PYTHON names the interpreter",
+    )
+}
+
+/// The script that runs Apache Kafka's own tools. Only where `LOGWAY_KAFKA_PEER` names it.
+pub(crate) fn kafka() -> Option<PathBuf> {
+    let script = std::env::var_os("LOGWAY_KAFKA_PEER").map(PathBuf::from);
+    if script.is_none() {
+        println!(
+            "NOT RUN: Apache Kafka's tools: LOGWAY_KAFKA_PEER does not name a script that runs them"
+        );
+    }
+    script
+}
+
+/// Runs a program to its end with `input` on standard input.
+pub(crate) fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    // On a thread of its own: the program may answer before it has read everything.
+    let writer = std::thread::Builder::new()
+        .spawn(move || drop(stdin.write_all(input.as_bytes())))
+        .expect("a thread");
+    let output = child.wait_with_output().expect("the program ends");
+    writer.join().expect("the input is written");
+    output
+}
+
+/// As [`run`]; standard output of a program that has to succeed.
+pub(crate) fn ok(command: &mut Command, input: &str) -> String {
+    let output = run(command, input);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
+    stdout
+}
