@@ -22,11 +22,13 @@ pub type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
 
 /// A record batch in the making.
 ///
-/// After [`build`](Self::build) the builder is empty and keeps its settings and its buffer.
+/// After [`build`](Self::build) the builder is empty and keeps its settings and its buffers.
 #[derive(Debug)]
 pub struct BatchBuilder {
     /// Room for the header, then the records as they stand in an uncompressed batch.
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// The compressed batch, until it is copied out.
+    packed: BytesMut,
     compression: Compression,
     attributes: Attributes,
     records: i32,
@@ -55,7 +57,8 @@ impl BatchBuilder {
     #[must_use]
     pub fn with_capacity(compression: Compression, capacity: usize) -> Self {
         BatchBuilder {
-            buffer: BytesMut::with_capacity(capacity),
+            buffer: Vec::with_capacity(capacity),
+            packed: BytesMut::new(),
             compression,
             attributes: Attributes::default(),
             records: 0,
@@ -85,7 +88,7 @@ impl BatchBuilder {
         }
         if self.records == 0 {
             self.buffer.clear();
-            self.buffer.put_bytes(0, BATCH_HEADER_SIZE);
+            self.buffer.resize(BATCH_HEADER_SIZE, 0);
             self.base_timestamp = timestamp;
             self.max_timestamp = timestamp;
         }
@@ -93,7 +96,7 @@ impl BatchBuilder {
         let out = &mut self.buffer;
         out.reserve(total - out.len());
         put_varint(out, frame.length);
-        out.put_u8(RECORD_ATTRIBUTES);
+        out.push(RECORD_ATTRIBUTES);
         put_varlong(out, frame.timestamp_delta);
         put_varint(out, self.records);
         put_nullable(out, key);
@@ -172,8 +175,8 @@ impl BatchBuilder {
 
     /// Finishes the batch: base offset 0, leader epoch -1, records compressed, checksum set.
     ///
-    /// Uncompressed, the result is the builder's own buffer; compressed, the buffer stays for the
-    /// next batch.
+    /// The result is an allocation of exactly the batch's size, so that what waits to be sent costs
+    /// what it weighs; the builder keeps its buffers for the next batch.
     ///
     /// # Errors
     /// [`BatchError::Empty`] without records, or what the codec says; the records stay.
@@ -181,20 +184,27 @@ impl BatchBuilder {
         if self.records == 0 {
             return Err(BatchError::Empty);
         }
-        let mut batch = match self.compression {
-            Compression::None => self.buffer.split(),
-            codec => {
-                let records = self.buffer.get(BATCH_HEADER_SIZE..).unwrap_or_default();
-                let mut out = BytesMut::with_capacity(BATCH_HEADER_SIZE + records.len() / 2);
-                out.put_bytes(0, BATCH_HEADER_SIZE);
-                compression::compress_into(codec, records, &mut out)?;
-                out
-            }
-        };
-        let header = self.header(batch.len())?;
-        finish(&mut batch, &header)?;
+        let mut packed = std::mem::take(&mut self.packed);
+        let built = self.pack(&mut packed);
+        self.packed = packed;
+        let batch = built?;
         self.clear();
-        Ok(batch.freeze())
+        Ok(batch)
+    }
+
+    /// Compresses into `packed`, if at all, completes the header and copies the batch out.
+    fn pack(&mut self, packed: &mut BytesMut) -> Result<Bytes, BatchError> {
+        if self.compression == Compression::None {
+            let header = self.header(self.buffer.len())?;
+            finish(&mut self.buffer, &header)?;
+            return Ok(Bytes::copy_from_slice(&self.buffer));
+        }
+        let records = self.buffer.get(BATCH_HEADER_SIZE..).unwrap_or_default();
+        packed.clear();
+        packed.put_bytes(0, BATCH_HEADER_SIZE);
+        compression::compress_into(self.compression, records, packed)?;
+        finish(packed, &self.header(packed.len())?)?;
+        Ok(Bytes::copy_from_slice(packed))
     }
 
     /// Drops all records; settings and buffer stay.
@@ -263,7 +273,7 @@ impl BatchBuilder {
 }
 
 /// Writes `header` in front of the records of `batch` and sets the checksum.
-pub(crate) fn finish(batch: &mut BytesMut, header: &BatchHeader) -> Result<(), BatchError> {
+fn finish(batch: &mut [u8], header: &BatchHeader) -> Result<(), BatchError> {
     let available = batch.len();
     batch
         .get_mut(..BATCH_HEADER_SIZE)
@@ -285,12 +295,12 @@ fn nullable_size(field: Option<&[u8]>) -> Result<usize, BatchError> {
 }
 
 /// Writes a nullable field whose size [`nullable_size`] has accepted.
-fn put_nullable(out: &mut BytesMut, field: Option<&[u8]>) {
+fn put_nullable(out: &mut Vec<u8>, field: Option<&[u8]>) {
     match field {
         None => put_varint(out, -1),
         Some(bytes) => {
             put_varint(out, bytes.len() as i32);
-            out.put_slice(bytes);
+            out.extend_from_slice(bytes);
         }
     }
 }

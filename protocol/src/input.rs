@@ -15,9 +15,12 @@ use crate::walk::RecordFault;
 /// Decompressed bytes that are held at once.
 const WINDOW: usize = 16 * 1024;
 
-/// Why reading a record ended early.
+/// Why reading a record ended early. Boxed, so that the results of the hot path fit in registers.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub(crate) struct Stop(Box<Reason>);
+
+#[derive(Debug)]
+enum Reason {
     /// The record is malformed.
     Fault(RecordFault),
     /// The compressed bytes are.
@@ -27,22 +30,24 @@ pub(crate) enum Stop {
 impl Stop {
     /// The error of the batch whose record `index` was being read.
     pub(crate) fn at(self, index: i32) -> BatchError {
-        match self {
-            Stop::Fault(fault) => BatchError::Record { index, fault },
-            Stop::Compression(error) => BatchError::Compression(error),
+        match *self.0 {
+            Reason::Fault(fault) => BatchError::Record { index, fault },
+            Reason::Compression(error) => BatchError::Compression(error),
         }
     }
 }
 
 impl From<RecordFault> for Stop {
+    #[cold]
     fn from(fault: RecordFault) -> Self {
-        Stop::Fault(fault)
+        Stop(Box::new(Reason::Fault(fault)))
     }
 }
 
 impl From<CompressionError> for Stop {
+    #[cold]
     fn from(error: CompressionError) -> Self {
-        Stop::Compression(error)
+        Stop(Box::new(Reason::Compression(error)))
     }
 }
 
@@ -63,29 +68,35 @@ pub(crate) trait Input {
     /// A zigzag integer of at most 32 bits.
     #[inline]
     fn varint(&mut self) -> Result<i32, Stop> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Ok(unzigzag32(u32::from(first)));
-        }
-        let raw = self.varint_rest(first, u32::BITS)?;
+        let raw = self.unsigned(u32::BITS)?;
         Ok(unzigzag32(raw as u32))
     }
 
     /// A zigzag integer of at most 64 bits.
     #[inline]
     fn varlong(&mut self) -> Result<i64, Stop> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Ok(unzigzag64(u64::from(first)));
-        }
-        let raw = self.varint_rest(first, u64::BITS)?;
+        let raw = self.unsigned(u64::BITS)?;
         Ok(unzigzag64(raw))
     }
 
-    /// The bytes of an integer after its `first`, which has the continuation bit.
-    fn varint_rest(&mut self, first: u8, bits: u32) -> Result<u64, Stop> {
-        let mut value = u64::from(first & 0x7F);
-        let mut shift = 7;
+    /// The zigzag form, of at most `bits`; one and two bytes are the usual case.
+    #[inline]
+    fn unsigned(&mut self, bits: u32) -> Result<u64, Stop> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            return Ok(u64::from(first));
+        }
+        let second = self.byte()?;
+        let value = u64::from(first & 0x7F) | u64::from(second & 0x7F) << 7;
+        if second < 0x80 {
+            return Ok(value);
+        }
+        self.unsigned_rest(value, bits)
+    }
+
+    /// The bytes after the second, which have the continuation bit.
+    fn unsigned_rest(&mut self, mut value: u64, bits: u32) -> Result<u64, Stop> {
+        let mut shift = 14;
         while shift < bits {
             let byte = self.byte()?;
             let payload = u64::from(byte & 0x7F);
@@ -126,15 +137,24 @@ impl Input for SliceInput<'_> {
 
     #[inline]
     fn byte(&mut self) -> Result<u8, Stop> {
-        let (byte, rest) = self.rest.split_first().ok_or(RecordFault::Truncated)?;
-        self.rest = rest;
-        Ok(*byte)
+        match self.rest.split_first() {
+            Some((byte, rest)) => {
+                self.rest = rest;
+                Ok(*byte)
+            }
+            None => Err(RecordFault::Truncated.into()),
+        }
     }
 
     #[inline]
     fn skip(&mut self, count: usize) -> Result<(), Stop> {
-        self.rest = self.rest.get(count..).ok_or(RecordFault::Truncated)?;
-        Ok(())
+        match self.rest.get(count..) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(RecordFault::Truncated.into()),
+        }
     }
 
     fn at_end(&mut self) -> Result<bool, CompressionError> {
@@ -174,6 +194,7 @@ impl<'a> StreamInput<'a> {
     }
 
     /// Decompresses the next bytes; false at the end of the content.
+    #[inline(never)]
     fn refill(&mut self) -> Result<bool, CompressionError> {
         self.passed += self.filled;
         self.next = 0;
@@ -208,6 +229,7 @@ impl Input for StreamInput<'_> {
         Ok(*byte)
     }
 
+    #[inline]
     fn skip(&mut self, mut count: usize) -> Result<(), Stop> {
         loop {
             let here = count.min(self.filled - self.next);

@@ -5,33 +5,35 @@
 //! Hallway: steps 4, 7 and 10.
 #![warn(clippy::indexing_slicing)]
 
-use bytes::{BufMut, BytesMut};
-
 /// Bytes that `value` takes.
+#[inline]
 pub(crate) fn varint_size(value: i32) -> usize {
     varlong_size(i64::from(value))
 }
 
 /// Bytes that `value` takes.
+#[inline]
 pub(crate) fn varlong_size(value: i64) -> usize {
     let significant = 64 - (zigzag(value) | 1).leading_zeros() as usize;
     significant.div_ceil(7)
 }
 
 /// Writes `value`.
-pub(crate) fn put_varint(out: &mut BytesMut, value: i32) {
+#[inline]
+pub(crate) fn put_varint(out: &mut Vec<u8>, value: i32) {
     // Zigzag of a sign-extended value has the same bits in 32 as in 64.
     put_varlong(out, i64::from(value));
 }
 
 /// Writes `value`.
-pub(crate) fn put_varlong(out: &mut BytesMut, value: i64) {
+#[inline]
+pub(crate) fn put_varlong(out: &mut Vec<u8>, value: i64) {
     let mut rest = zigzag(value);
     while rest >= 0x80 {
-        out.put_u8(rest as u8 | 0x80);
+        out.push(rest as u8 | 0x80);
         rest >>= 7;
     }
-    out.put_u8(rest as u8);
+    out.push(rest as u8);
 }
 
 fn zigzag(value: i64) -> u64 {

@@ -232,6 +232,7 @@ impl Walk {
     }
 
     /// Passes over one record.
+    #[inline]
     fn record(&self, input: &mut impl Input, expected: i32) -> Result<RecordHead, Stop> {
         let (head, announced) = read_head(input)?;
         let actual = head.offset_delta;
@@ -264,6 +265,7 @@ impl Walk {
 }
 
 /// Reads a record up to its offset delta; returns its announced length too.
+#[inline]
 pub(crate) fn read_head(input: &mut impl Input) -> Result<(RecordHead, i32), Stop> {
     let announced = input.varint()?;
     let length = usize::try_from(announced).map_err(|_| RecordFault::NegativeLength {
@@ -285,6 +287,7 @@ pub(crate) fn read_head(input: &mut impl Input) -> Result<(RecordHead, i32), Sto
 }
 
 /// Reads the length of a nullable field; `None` is null. The field lies within its record.
+#[inline]
 pub(crate) fn read_length(
     input: &mut impl Input,
     head: &RecordHead,
@@ -303,6 +306,7 @@ pub(crate) fn read_length(
 }
 
 /// Reads the number of headers; so many can lie within the record.
+#[inline]
 pub(crate) fn read_header_count(input: &mut impl Input, head: &RecordHead) -> Result<usize, Stop> {
     let count = input.varint()?;
     let room = head.end.saturating_sub(input.position()) / RECORD_HEADER_SIZE_MIN;
@@ -326,6 +330,7 @@ pub(crate) fn finish(
 }
 
 /// Passes over a nullable field; tells whether it is there.
+#[inline]
 fn skip_nullable(
     input: &mut impl Input,
     head: &RecordHead,

@@ -1,6 +1,7 @@
 //! Record batches against an independent codec, against golden bytes, and round and round.
 //!
 //! Invariant under test: what is appended comes out again, byte for byte, whoever reads or writes.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::records as peer;
@@ -147,7 +148,7 @@ fn golden(name: &str) -> Bytes {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn same_bytes_as_the_independent_encoder(mut lines in lines()) {

@@ -1,6 +1,7 @@
 //! Batches that lie: lengths, counts, deltas and bits that are not what they should be.
 //!
 //! Invariant under test: a typed error, never a panic, never memory beyond what is carried.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::{BufMut, Bytes, BytesMut};
 use logway_protocol::batch::{
