@@ -203,7 +203,8 @@ impl BatchBuilder {
         packed.clear();
         packed.put_bytes(0, BATCH_HEADER_SIZE);
         compression::compress_into(self.compression, records, packed)?;
-        finish(packed, &self.header(packed.len())?)?;
+        let header = self.header(packed.len())?;
+        finish(packed, &header)?;
         Ok(Bytes::copy_from_slice(packed))
     }
 
