@@ -8,8 +8,9 @@ use logway_protocol::batch::BatchHeader;
 use logway_protocol::record::records;
 
 use crate::error::ReadError;
+use crate::index::TimeEntry;
 use crate::reader::LogReader;
-use crate::segment::SegmentView;
+use crate::segment::{NO_TIMESTAMP, SegmentView, later};
 use crate::view::View;
 use crate::walk::{Walk, WalkError};
 
@@ -45,25 +46,63 @@ impl LogReader {
     /// The first record with the largest timestamp of the log; none if no record has one.
     pub fn max_timestamp(&self) -> Result<Option<FoundByTime>, ReadError> {
         self.on_a_view(|view| {
-            let Some(segment) = self.youngest_segment(view)? else {
+            let Some((segment, max)) = self.youngest_segment(view)? else {
                 return Ok(None);
             };
-            first_of_max(segment).map_err(|error| self.read_error(segment, error))
+            let start = view.log_start_offset;
+            let found = first_of_max(segment, max, start);
+            found.map_err(|error| self.read_error(segment, error))
         })
     }
 
-    fn youngest_segment<'a>(&self, view: &'a View) -> Result<Option<&'a SegmentView>, ReadError> {
-        let mut youngest: Option<(&SegmentView, i64)> = None;
-        for (segment, _) in view.segments_from(view.log_start_offset) {
-            let max = segment.max_timestamp();
+    fn youngest_segment<'a>(
+        &self,
+        view: &'a View,
+    ) -> Result<Option<(&'a SegmentView, TimeEntry)>, ReadError> {
+        let mut youngest: Option<(&SegmentView, TimeEntry)> = None;
+        let start = view.log_start_offset;
+        for (segment, _) in view.segments_from(start) {
+            let max = if segment.base_offset() < start {
+                max_from(segment, start)
+            } else {
+                segment.max_timestamp()
+            };
             let max = max.map_err(|error| self.read_error(segment, error))?;
             let Some(max) = max else { continue };
-            if youngest.is_none_or(|(_, before)| max.timestamp > before) {
-                youngest = Some((segment, max.timestamp));
+            if youngest.is_none_or(|(_, before)| max.timestamp > before.timestamp) {
+                youngest = Some((segment, max));
             }
         }
-        Ok(youngest.map(|(segment, _)| segment))
+        Ok(youngest)
     }
+}
+
+/// The largest timestamp among the records at or after `log_start_offset`, in the segment that has it.
+fn max_from(segment: &SegmentView, log_start_offset: i64) -> Result<Option<TimeEntry>, WalkError> {
+    let mut walk = segment.headers()?;
+    let Some((mut position, first)) = segment.find(&mut walk, log_start_offset)? else {
+        return Ok(None);
+    };
+    let mut max = None;
+    if first.base_offset < log_start_offset {
+        // The log begins inside this batch: its header speaks for deleted records too.
+        let batch = Bytes::copy_from_slice(walk.batch(position, &first)?);
+        let mut header = first;
+        header.max_timestamp = NO_TIMESTAMP;
+        for record in records(&batch, UNCOMPRESSED_BYTES_MAX)? {
+            let record = record?;
+            if record.offset >= log_start_offset {
+                header.max_timestamp = header.max_timestamp.max(record.timestamp);
+            }
+        }
+        max = later(max, &header);
+        position += first.total_size() as u32;
+    }
+    while let Some(header) = walk.header(position)? {
+        max = later(max, &header);
+        position += header.total_size() as u32;
+    }
+    Ok(max)
 }
 
 fn search_segment(
@@ -89,15 +128,17 @@ fn search_segment(
     Ok(None)
 }
 
-fn first_of_max(segment: &SegmentView) -> Result<Option<FoundByTime>, WalkError> {
-    let Some(max) = segment.max_timestamp()? else {
-        return Ok(None);
-    };
+fn first_of_max(
+    segment: &SegmentView,
+    max: TimeEntry,
+    log_start_offset: i64,
+) -> Result<Option<FoundByTime>, WalkError> {
     let mut walk = segment.headers()?;
     let Some((position, header)) = segment.find(&mut walk, max.offset)? else {
         return Ok(None);
     };
-    search_batch(&mut walk, position, &header, |_, at| at == max.timestamp)
+    let is_it = |offset, at| at == max.timestamp && offset >= log_start_offset;
+    search_batch(&mut walk, position, &header, is_it)
 }
 
 /// The first record of a batch for which `is_it` holds, given its offset and timestamp.

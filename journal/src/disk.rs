@@ -20,6 +20,9 @@ pub struct DirEntry {
     pub is_dir: bool,
 }
 
+/// Proof that a lock file is held, until it is dropped.
+pub type LockGuard = Box<dyn Debug + Send + Sync>;
+
 /// Directory operations and the way to files.
 pub trait Disk: Send + Sync + Debug + 'static {
     /// Names `path` without touching it: opening happens with the first operation on the result.
@@ -48,6 +51,10 @@ pub trait Disk: Send + Sync + Debug + 'static {
 
     /// Makes creations, renames and removals in the directory survive a power failure.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks a file, which is created if it is missing, against other processes; fails with
+    /// `WouldBlock` if another one holds it.
+    fn lock(&self, path: &Path) -> io::Result<LockGuard>;
 
     /// Reads a whole small file.
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -7,10 +7,12 @@
 #![warn(clippy::indexing_slicing)]
 
 mod disk;
+pub mod sim_disk;
 mod std_disk;
 
 mod by_time;
 mod config;
+mod data_dir;
 mod error;
 mod log;
 mod open;
@@ -29,7 +31,8 @@ mod walk;
 
 pub use by_time::FoundByTime;
 pub use config::LogConfig;
-pub use disk::{DirEntry, Disk, DiskFile, FileHandle, ReadAt};
+pub use data_dir::{DataDir, DataDirError, LogState};
+pub use disk::{DirEntry, Disk, DiskFile, FileHandle, LockGuard, ReadAt};
 pub use error::{AppendError, ChangeError, DiskError, OpenError, ReadError, SyncError};
 pub use log::{Appended, Log};
 pub use open::Recovery;

@@ -138,7 +138,11 @@ impl Log {
         let found =
             found.map_err(|error| read_error(&self.shared, segment.base_offset(), error))?;
         Ok(match found {
-            Some((position, header)) => (position, header.base_offset.min(offset)),
+            // An offset that was deleted at the log's start is never given again.
+            Some((position, header)) => {
+                let end = header.base_offset.max(self.log_start_offset);
+                (position, end.min(offset))
+            }
             None => (segment.size, offset),
         })
     }

@@ -12,8 +12,9 @@ use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use rustix::fs::FlockOperation;
 
-use crate::disk::{DirEntry, Disk, DiskFile, FileHandle};
+use crate::disk::{DirEntry, Disk, DiskFile, FileHandle, LockGuard};
 
 /// Handles that stay open at most, unless another number is asked for.
 pub const OPEN_FILES_MAX: usize = 4096;
@@ -131,6 +132,16 @@ impl Disk for StdDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<LockGuard> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path)?;
+        file.try_lock().map_err(io::Error::from)?;
+        // Kafka itself uses the other kind of lock.
+        rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
     }
 }
 

@@ -1,0 +1,333 @@
+//! Power failures at every point of random histories, several in a row.
+mod support;
+
+use std::sync::Arc;
+
+use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
+use logway_journal::{DataDir, Log, LogConfig, LogState};
+use proptest::prelude::*;
+use support::{Expected, all_batches, batch, batch_at, check_log, dir, small};
+
+const FOLDER: &str = "GameLog-0";
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append {
+        timestamps: Vec<i64>,
+        size: usize,
+        epoch_step: bool,
+    },
+    Roll,
+    Sync,
+    SyncAll,
+    Checkpoint,
+    Truncate {
+        part: f64,
+    },
+    DeleteBefore {
+        part: f64,
+    },
+    KeepBytes(i64),
+    CloseAndOpen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let times = prop::collection::vec(0..200i64, 1..4);
+    let append = (times, 0..700usize, prop::bool::weighted(0.1));
+    prop_oneof![
+        20 => append.prop_map(|(timestamps, size, epoch_step)| Step::Append { timestamps, size, epoch_step }),
+        1 => Just(Step::Roll),
+        4 => Just(Step::Sync),
+        2 => Just(Step::SyncAll),
+        2 => Just(Step::Checkpoint),
+        1 => (0.0..1.0).prop_map(|part| Step::Truncate { part }),
+        1 => (0.0..1.0).prop_map(|part| Step::DeleteBefore { part }),
+        1 => (1000..8000i64).prop_map(Step::KeepBytes),
+        1 => Just(Step::CloseAndOpen),
+    ]
+}
+
+/// What may be there after the next crash.
+#[derive(Debug, Clone, Default)]
+struct Promise {
+    /// Everything appended and not truncated.
+    appended: Vec<Expected>,
+    /// Records below this offset were synced.
+    durable: i64,
+    /// No record at or after this offset was deleted.
+    kept_from: i64,
+    epoch: i32,
+}
+
+struct Run {
+    disk: SimDisk,
+    data: DataDir,
+    log: Log,
+    promise: Promise,
+}
+
+type Stopped = Box<dyn std::error::Error>;
+
+impl Run {
+    fn open(
+        disk: SimDisk,
+        config: &LogConfig,
+        promise: Promise,
+    ) -> Result<Run, (Promise, Stopped)> {
+        let opened = (|| {
+            let data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref())?;
+            let recovery = data.recovery(FOLDER);
+            let log = Log::open(Arc::new(disk.clone()), dir(), config.clone(), recovery, 0)?;
+            Ok((data, log))
+        })();
+        match opened {
+            Ok((data, log)) => Ok(Run {
+                disk,
+                data,
+                log,
+                promise,
+            }),
+            Err(error) => Err((promise, error)),
+        }
+    }
+
+    fn write_checkpoint(&mut self) -> Result<(), Stopped> {
+        let state = LogState {
+            recovery_point: self.log.recovery_point(),
+            log_start_offset: self.log.log_start_offset(),
+        };
+        Ok(self.data.write_checkpoints([(FOLDER, state)])?)
+    }
+
+    fn at(&self, part: f64) -> i64 {
+        let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
+        start + ((end - start) as f64 * part) as i64
+    }
+
+    fn note_durable(&mut self) {
+        self.promise.durable = self.promise.durable.max(self.log.durable_offset());
+    }
+
+    fn step(&mut self, step: &Step, config: &LogConfig) -> Result<(), Stopped> {
+        match step {
+            Step::Append {
+                timestamps,
+                size,
+                epoch_step,
+            } => {
+                self.promise.epoch += i32::from(*epoch_step);
+                let batch = batch_at(timestamps, *size);
+                let epoch = self.promise.epoch;
+                // A crash in the middle of the append may keep it.
+                let end = self.log.log_end_offset();
+                self.promise
+                    .appended
+                    .push(Expected::new(end, epoch, timestamps, &batch));
+                self.log.append(&batch, epoch, 0)?;
+            }
+            Step::Roll => drop(self.log.roll(0)?),
+            Step::Sync => {
+                let synced = self.log.sync_handle().sync()?;
+                self.log.synced(synced);
+                self.note_durable();
+            }
+            Step::SyncAll => {
+                self.log.sync()?;
+                self.note_durable();
+                assert_eq!(self.log.recovery_point(), self.log.log_end_offset());
+            }
+            Step::Checkpoint => self.write_checkpoint()?,
+            Step::Truncate { part } => {
+                let offset = self.at(*part);
+                self.promise.durable = self.promise.durable.min(offset);
+                self.log.truncate_to(offset, 0)?;
+                self.promise
+                    .appended
+                    .retain(|batch| batch.next_offset() <= offset);
+                let end = self
+                    .promise
+                    .appended
+                    .last()
+                    .map_or(0, Expected::next_offset);
+                self.promise.durable = self.promise.durable.min(end);
+                self.promise.kept_from = self.promise.kept_from.min(self.log.log_start_offset());
+                self.write_checkpoint()?;
+            }
+            Step::DeleteBefore { part } => {
+                let offset = self.at(*part);
+                self.promise.kept_from = self.promise.kept_from.max(offset);
+                self.log.delete_before(offset)?;
+            }
+            Step::KeepBytes(bytes) => {
+                self.log.set_config(LogConfig {
+                    retention_bytes: *bytes,
+                    ..config.clone()
+                });
+                let end = self.log.log_end_offset();
+                let deleted = self.log.enforce_retention(0, end);
+                self.log.set_config(config.clone());
+                self.promise.kept_from = self.promise.kept_from.max(self.log.log_start_offset());
+                deleted?;
+            }
+            Step::CloseAndOpen => unreachable!("done by the caller"),
+        }
+        Ok(())
+    }
+
+    fn close_and_open(self, config: &LogConfig) -> Result<Run, (Promise, Stopped)> {
+        let Run {
+            disk,
+            mut data,
+            log,
+            promise,
+        } = self;
+        let mut promise = promise;
+        let end = log.log_end_offset();
+        let closed = (|| {
+            let closed = log.close_clean()?;
+            let state = LogState {
+                recovery_point: closed.recovery_point,
+                log_start_offset: closed.log_start_offset,
+            };
+            data.write_checkpoints([(FOLDER, state)])?;
+            data.mark_clean()?;
+            Ok(())
+        })();
+        if let Err(error) = closed {
+            return Err((promise, error));
+        }
+        promise.durable = end;
+        drop(data);
+        Run::open(disk, config, promise)
+    }
+}
+
+/// Runs the steps until the power goes.
+fn run_until_halt(mut run: Run, steps: &[Step], config: &LogConfig) -> Promise {
+    for step in steps {
+        let done = match step {
+            Step::CloseAndOpen => match run.close_and_open(config) {
+                Ok(opened) => {
+                    run = opened;
+                    Ok(())
+                }
+                Err((promise, _)) => return promise,
+            },
+            step => run.step(step, config),
+        };
+        if done.is_err() {
+            return run.promise;
+        }
+    }
+    run.promise
+}
+
+/// What recovery found keeps the promise; the promise becomes what was found.
+fn check_recovered(run: &mut Run) {
+    let reader = run.log.reader();
+    let promise = &mut run.promise;
+    let found = all_batches(&reader);
+    let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
+    assert!(
+        end >= promise.durable.min(end.max(promise.durable)),
+        "ends at {end}, {} was synced",
+        promise.durable
+    );
+    assert!(
+        start <= promise.kept_from,
+        "starts at {start}, nothing after {} was deleted",
+        promise.kept_from
+    );
+    // What is there is what was appended: same batches, in order, none left out.
+    let first = promise
+        .appended
+        .iter()
+        .position(|batch| batch.next_offset() > start);
+    let rest = first.map_or(&[][..], |first| &promise.appended[first..]);
+    assert!(
+        found.len() <= rest.len(),
+        "{} batches, {} were appended",
+        found.len(),
+        rest.len()
+    );
+    for ((_, bytes), expected) in found.iter().zip(rest) {
+        assert!(
+            *bytes == expected.bytes,
+            "the batch at {} is another",
+            expected.base_offset
+        );
+    }
+    let last = found
+        .last()
+        .map_or(start, |(header, _)| header.next_offset());
+    assert!(last <= end);
+    let kept = first.unwrap_or(promise.appended.len()) + found.len();
+    promise.appended.truncate(kept);
+    check_log(&reader, &promise.appended);
+    for (header, _) in &found {
+        let (epoch, end) = reader
+            .epoch_end_offset(header.partition_leader_epoch)
+            .expect("known");
+        assert_eq!(epoch, header.partition_leader_epoch);
+        assert!(end >= header.next_offset());
+    }
+    promise.durable = promise.durable.min(end);
+    promise.kept_from = promise.kept_from.max(start);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_synced_survives_and_nothing_else_appears(
+        lives in prop::collection::vec((prop::collection::vec(step(), 1..50), 0.0..1.0f64, 0..u64::MAX), 1..4),
+        segment_bytes in prop_oneof![Just(1500u32), Just(1 << 20)],
+        index_interval_bytes in prop_oneof![Just(0u32), Just(700)],
+    ) {
+        let config = LogConfig { segment_bytes, index_interval_bytes, ..small() };
+        let mut disk = SimDisk::new();
+        let mut promise = Promise::default();
+        for (steps, halt_at, seed) in &lives {
+            // The same life twice: once to count its operations, once to end it in the middle.
+            let operations = {
+                let disk = disk.kill();
+                if let Ok(run) = Run::open(disk.clone(), &config, promise.clone()) {
+                    run_until_halt(run, steps, &config);
+                }
+                disk.operations()
+            };
+            let halt = Fault {
+                operation: Operation::Any,
+                kind: FaultKind::Halted,
+                after: (operations as f64 * halt_at) as u64,
+                times: u64::MAX,
+            };
+            disk.inject(halt);
+            promise = match Run::open(disk.clone(), &config, promise) {
+                Ok(run) => run_until_halt(run, steps, &config),
+                Err((promise, _)) => promise,
+            };
+            let surviving = match seed % 5 {
+                0 => Surviving::None,
+                1 => Surviving::All,
+                _ => Surviving::Some { seed: *seed },
+            };
+            disk = disk.crash(surviving);
+            let opened = Run::open(disk.clone(), &config, promise);
+            let mut run = opened.map_err(|(_, error)| TestCaseError::fail(format!("{error:?}")))?;
+            check_recovered(&mut run);
+            promise = run.promise;
+            // What recovery found stays what is found: killed before anything else happens.
+            drop(run.log);
+            disk = disk.kill();
+        }
+        // And the log goes on.
+        let opened = Run::open(disk, &config, promise);
+        let mut run = opened.map_err(|(_, error)| TestCaseError::fail(format!("{error:?}")))?;
+        let more = batch(7, 2, 50);
+        let appended = run.log.append(&more, run.promise.epoch, 0).expect("appends");
+        run.promise.appended.push(Expected::new(appended.base_offset, run.promise.epoch, &[7, 7], &more));
+        let run = run.close_and_open(&config).map_err(|(_, error)| TestCaseError::fail(format!("{error:?}")))?;
+        check_log(&run.log.reader(), &run.promise.appended);
+    }
+}
