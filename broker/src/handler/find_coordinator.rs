@@ -74,6 +74,6 @@ fn coordinator(context: &Context, key: Text, error: ErrorCode) -> Coordinator {
         host: Text::default(),
         port: -1,
         error_code: error.code(),
-        error_message: Some(Text::from(error.message())),
+        error_message: Some(Text::from(error.name())),
     }
 }

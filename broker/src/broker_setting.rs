@@ -1,0 +1,87 @@
+//! The broker's settings under Kafka's names, as DescribeConfigs shows them.
+//! Invariant: what is shown is what is in force; settings Kafka has and this broker does not act on
+//! are shown with Kafka's default only where a topic setting takes its default from them. Pure.
+
+use logway_config::broker::Broker as Settings;
+
+use crate::metadata::{Kind, SETTINGS, default_of};
+
+/// One broker setting with its value now.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerSetting {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) default: String,
+    pub(crate) kind: Kind,
+    pub(crate) doc: &'static str,
+}
+
+const INT: Kind = Kind::Int { min: i32::MIN as i64, max: i32::MAX as i64 };
+const LONG: Kind = Kind::Long { min: i64::MIN, max: i64::MAX };
+const TEXT: Kind = Kind::List(&[]);
+
+/// All settings in the order of their names.
+pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
+    let defaults = Settings::default();
+    let mut all: Vec<BrokerSetting> = own(settings)
+        .into_iter()
+        .zip(own(&defaults))
+        .map(|((name, value, kind, doc), (_, default, _, _))| BrokerSetting {
+            name,
+            value,
+            default,
+            kind,
+            doc,
+        })
+        .collect();
+    for setting in SETTINGS {
+        if let Some(name) = setting.broker_name {
+            all.push(BrokerSetting {
+                name,
+                value: default_of(setting, settings),
+                default: setting.default.to_owned(),
+                kind: setting.kind,
+                doc: setting.doc,
+            });
+        }
+    }
+    all.sort_by_key(|setting| setting.name);
+    all.dedup_by_key(|setting| setting.name);
+    all
+}
+
+type Row = (&'static str, String, Kind, &'static str);
+
+#[rustfmt::skip]
+fn own(s: &Settings) -> Vec<Row> {
+    let advertised = s.advertised.clone().unwrap_or_else(|| s.listen.to_string());
+    vec![
+        ("advertised.listeners", format!("PLAINTEXT://{advertised}"), TEXT, "Where clients are told to connect to."),
+        ("auto.create.topics.enable", s.auto_create_topics_enable.to_string(), Kind::Bool, "Whether a topic comes into being when a client asks for it."),
+        ("broker.id", s.node_id.to_string(), INT, "Number of this broker."),
+        ("connections.max.idle.ms", s.connections_max_idle_ms.to_string(), LONG, "Time after which a silent connection is closed."),
+        ("default.replication.factor", "1".into(), INT, "Replicas of a topic that is created without a number."),
+        ("delete.topic.enable", s.delete_topic_enable.to_string(), Kind::Bool, "Whether topics may be deleted."),
+        ("fetch.max.bytes", s.fetch_max_bytes.to_string(), INT, "Most bytes in one fetch answer."),
+        ("group.initial.rebalance.delay.ms", s.group_initial_rebalance_delay_ms.to_string(), INT, "Time a new group waits for more members."),
+        ("group.max.session.timeout.ms", s.group_max_session_timeout_ms.to_string(), INT, "Longest session timeout a member may ask for."),
+        ("group.max.size", s.group_max_size.to_string(), INT, "Most members of one group."),
+        ("group.min.session.timeout.ms", s.group_min_session_timeout_ms.to_string(), INT, "Shortest session timeout a member may ask for."),
+        ("listeners", format!("PLAINTEXT://{}", s.listen), TEXT, "Addresses served."),
+        ("log.dirs", s.data_dir.display().to_string(), TEXT, "Folder of the partitions."),
+        ("log.flush.interval.ms", s.flush.ms.map_or_else(|| i64::MAX.to_string(), |ms| ms.to_string()), LONG, "Time after which a log is forced to disk."),
+        ("log.retention.check.interval.ms", s.log.retention_check_interval_ms.to_string(), LONG, "Time between looks for expired segments."),
+        ("max.connections", s.max_connections.to_string(), INT, "Most client connections at one time."),
+        ("node.id", s.node_id.to_string(), INT, "Number of this node."),
+        ("num.partitions", s.num_partitions.to_string(), INT, "Partitions of a topic that is created without a number."),
+        ("offset.metadata.max.bytes", s.offset_metadata_max_bytes.to_string(), INT, "Largest metadata text of a committed offset."),
+        ("offsets.retention.check.interval.ms", s.offsets_retention_check_interval_ms.to_string(), LONG, "Time between looks for expired offsets."),
+        ("offsets.retention.minutes", s.offsets_retention_minutes.to_string(), INT, "How long a group's offsets stay after its last member left."),
+        ("offsets.topic.num.partitions", s.offsets_topic_num_partitions.to_string(), INT, "Partitions of the topic that keeps the groups' offsets."),
+        ("offsets.topic.replication.factor", "1".into(), INT, "Replicas of the topic that keeps the groups' offsets."),
+        ("process.roles", "broker,controller".into(), TEXT, "What this node does."),
+        ("producer.id.expiration.ms", s.producer_id_expiration_ms.to_string(), INT, "Time after which an idle producer's sequences are forgotten."),
+        ("queued.max.request.bytes", s.queued_max_bytes.to_string(), LONG, "Bytes of requests read and not yet answered."),
+        ("socket.request.max.bytes", s.socket_request_max_bytes.to_string(), INT, "Largest request."),
+    ]
+}

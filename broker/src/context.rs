@@ -1,0 +1,46 @@
+//! What a request handler reaches: settings, metadata image, partitions, groups, budgets, counters.
+//! Invariant: built once by `server.rs` and never changed; everything in it is shared by reference.
+//! Steps 6 and 7 of the hallway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use logway_config::broker::Broker as Settings;
+use tokio_util::sync::CancellationToken;
+
+use crate::group::GroupCoordinator;
+use crate::metadata::{Metadata, ProducerIds, Topics};
+use crate::metrics::Metrics;
+use crate::net::ByteBudget;
+use crate::partition::Partitions;
+
+/// Where clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// Everything handlers work with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) cluster_id: Arc<str>,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) topics: Topics,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) groups: Arc<GroupCoordinator>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Bytes of requests read and not yet answered.
+    pub(crate) request_budget: ByteBudget,
+    /// Bytes of fetched records on their way to sockets.
+    pub(crate) reply_budget: ByteBudget,
+    /// Cancelled when the broker begins to stop: no new request is read, long polls end at once.
+    pub(crate) stopping: CancellationToken,
+    /// Cancelled when a stop has taken too long: connections end at once.
+    pub(crate) cutting: CancellationToken,
+    pub(crate) idle_max: Duration,
+    pub(crate) connections_max: usize,
+}

@@ -1,0 +1,63 @@
+//! ApiVersions 0-4: what this broker speaks. Unknown versions get the version-0 answer with
+//! UNSUPPORTED_VERSION and the list (KIP-511). No feature is finalized: clients then keep to
+//! transactions v1 and classic groups.
+
+use std::sync::Arc;
+
+use logway_protocol::message::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse,
+};
+use logway_protocol::{ApiKey, ErrorCode};
+
+use super::{Header, SERVED};
+use crate::context::Context;
+
+/// Answers the list of APIs.
+pub(crate) async fn handle(
+    _context: &Arc<Context>,
+    header: &Header,
+    request: ApiVersionsRequest,
+) -> ApiVersionsResponse {
+    let named = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.ends_with(|last: char| last.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+    };
+    let valid = header.version < 3
+        || (named(&request.client_software_name) && named(&request.client_software_version));
+    if !valid {
+        return ApiVersionsResponse {
+            error_code: ErrorCode::InvalidRequest.code(),
+            ..ApiVersionsResponse::default()
+        };
+    }
+    ApiVersionsResponse { api_keys: api_keys(), ..ApiVersionsResponse::default() }
+}
+
+/// The answer to a version this broker does not speak; the caller writes it in version 0.
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: api_keys(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+fn api_keys() -> Vec<ApiVersion> {
+    let mut keys: Vec<ApiVersion> = SERVED
+        .iter()
+        .filter_map(|api| {
+            let versions = api.versions()?;
+            // librdkafka before 2.11.1 looks for exact points: without Produce 0 in the range it
+            // silently stops compressing (KAFKA-18659). Versions 0-2 themselves are refused.
+            let min_version = if *api == ApiKey::Produce { 0 } else { *versions.start() };
+            Some(ApiVersion {
+                api_key: api.code(),
+                min_version,
+                max_version: *versions.end(),
+            })
+        })
+        .collect();
+    keys.sort_by_key(|key| key.api_key);
+    keys
+}

@@ -1,0 +1,98 @@
+//! CreateTopics 2-7: counts or assignments, settings, `validate_only`, a verdict per topic.
+//! Answered when the topics are in the metadata log and their partitions take records.
+//! Versions: 5 settings of the result, 7 topic id.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use logway_protocol::message::create_topics::{
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
+};
+use logway_protocol::{ErrorCode, Text};
+use tracing::info;
+
+use super::Header;
+use super::error::Code;
+use crate::context::Context;
+use crate::metadata::{CreatedTopic, NewTopic, SETTINGS};
+use crate::setting_source;
+
+/// Creates topics one after the other.
+pub(crate) async fn handle(
+    context: &Arc<Context>,
+    _header: &Header,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let mut named: HashMap<Text, usize> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let name = topic.name.clone();
+        if named.get(&name).is_some_and(|count| *count > 1) {
+            // All of a repeated name are refused, once.
+            if named.insert(name.clone(), usize::MAX) != Some(usize::MAX) {
+                topics.push(refused(name, ErrorCode::InvalidRequest, "Duplicate topic name."));
+            }
+            continue;
+        }
+        match context.topics.create(new_topic(topic), request.validate_only).await {
+            Ok(created) => {
+                info!(topic = %name, partitions = created.partitions, validate_only = request.validate_only, "topic created");
+                topics.push(result(context, name, created));
+            }
+            Err(error) => topics.push(refused(name, error.code(), &error.to_string())),
+        }
+    }
+    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+}
+
+fn new_topic(topic: CreatableTopic) -> NewTopic {
+    let assignments = topic.assignments.into_iter();
+    let configs = topic.configs.into_iter();
+    NewTopic {
+        name: topic.name.to_string(),
+        partitions: topic.num_partitions,
+        replication: topic.replication_factor,
+        assignments: assignments.map(|a| (a.partition_index, a.broker_ids)).collect(),
+        configs: configs.map(|c| (c.name.to_string(), c.value.map(|v| v.to_string()))).collect(),
+    }
+}
+
+fn refused(name: Text, code: ErrorCode, message: &str) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name,
+        error_code: code.code(),
+        error_message: Some(Text::from(message)),
+        ..CreatableTopicResult::default()
+    }
+}
+
+fn result(context: &Context, name: Text, created: CreatedTopic) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name,
+        topic_id: created.id,
+        error_code: ErrorCode::None.code(),
+        error_message: None,
+        num_partitions: created.partitions,
+        replication_factor: created.replication,
+        configs: Some(configs(context, &created.configs)),
+        ..CreatableTopicResult::default()
+    }
+}
+
+fn configs(context: &Context, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
+    let describe = |setting| {
+        let (value, source) = setting_source::of_topic(setting, own, &context.settings);
+        CreatableTopicConfigs {
+            name: Text::from(setting.name),
+            value: Some(Text::from(value)),
+            read_only: false,
+            config_source: source.code(),
+            is_sensitive: false,
+        }
+    };
+    SETTINGS.iter().map(describe).collect()
+}

@@ -1,0 +1,143 @@
+//! The only map from this broker's errors to Kafka's error codes.
+//! Invariant: a code tells the client what to do (retry, look again, give up) as Kafka's own would.
+//! Step 7 of the hallway.
+
+use logway_journal::ReadError;
+use logway_protocol::ErrorCode;
+
+use crate::metadata::{CreateTopicError, DeleteTopicError, MetadataError, TopicError};
+use crate::partition::{AppendError, Availability, BatchRefusal, ReadFailure, SequenceError};
+
+/// An error as clients see it.
+pub(crate) trait Code {
+    /// Kafka's code.
+    fn code(&self) -> ErrorCode;
+
+    /// Label of the `refused` counter.
+    fn reason(&self) -> &'static str {
+        self.code().name()
+    }
+}
+
+impl Code for BatchRefusal {
+    fn code(&self) -> ErrorCode {
+        match self {
+            BatchRefusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            BatchRefusal::Corrupt(_) => ErrorCode::CorruptMessage,
+            BatchRefusal::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
+            BatchRefusal::Timestamp { .. } => ErrorCode::InvalidTimestamp,
+            // Fatal for the producer, and honest: there is no coordinator of transactions yet.
+            BatchRefusal::Transactional => ErrorCode::InvalidTxnState,
+            BatchRefusal::NotOneBatch(_)
+            | BatchRefusal::BaseOffset(_)
+            | BatchRefusal::Count { .. }
+            | BatchRefusal::Control
+            | BatchRefusal::Sequence(_)
+            | BatchRefusal::Records(_) => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+impl Code for SequenceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            SequenceError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+            SequenceError::OutOfOrder { .. } | SequenceError::NewEpochNotAtZero { .. } => {
+                ErrorCode::OutOfOrderSequenceNumber
+            }
+        }
+    }
+}
+
+impl Code for AppendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
+            AppendError::Closed => ErrorCode::NotLeaderOrFollower,
+            AppendError::Sequence(error) => error.code(),
+            AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::Failed | AppendError::DiskFull(_) | AppendError::Journal(_) => {
+                ErrorCode::KafkaStorageError
+            }
+        }
+    }
+}
+
+impl Code for ReadFailure {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ReadFailure::Deleted => ErrorCode::UnknownTopicOrPartition,
+            ReadFailure::Journal(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+            ReadFailure::Journal(ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
+            ReadFailure::Journal(_) | ReadFailure::Io(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl Code for MetadataError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            MetadataError::Stopped => ErrorCode::NotController,
+            MetadataError::Failed => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl Code for CreateTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
+            CreateTopicError::Name(_)
+            | CreateTopicError::Collision { .. }
+            | CreateTopicError::Reserved(_) => ErrorCode::InvalidTopicException,
+            CreateTopicError::PartitionsNotPositive | CreateTopicError::TooManyPartitions(_) => {
+                ErrorCode::InvalidPartitions
+            }
+            CreateTopicError::ReplicationNotPositive | CreateTopicError::ReplicationTooHigh(_) => {
+                ErrorCode::InvalidReplicationFactor
+            }
+            CreateTopicError::AssignmentWithReplication
+            | CreateTopicError::AssignmentWithPartitions => ErrorCode::InvalidRequest,
+            CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+            CreateTopicError::Setting(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for TopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            TopicError::Refused(error) => error.code(),
+            TopicError::Random(_) => ErrorCode::UnknownServerError,
+            TopicError::Metadata(error) => error.code(),
+        }
+    }
+}
+
+impl Code for DeleteTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            DeleteTopicError::Unknown => ErrorCode::UnknownTopicOrPartition,
+            DeleteTopicError::Metadata(error) => error.code(),
+        }
+    }
+}
+
+/// What a partition that does not serve answers.
+pub(crate) fn of_availability(availability: Availability) -> ErrorCode {
+    match availability {
+        Availability::Online => ErrorCode::None,
+        Availability::Failed => ErrorCode::KafkaStorageError,
+        Availability::Deleted => ErrorCode::UnknownTopicOrPartition,
+        Availability::Closed => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+/// Whether the leader epoch a client knows (-1: none) is this partition's.
+pub(crate) fn of_leader_epoch(known: i32, current: i32) -> ErrorCode {
+    match known {
+        epoch if epoch < 0 || epoch == current => ErrorCode::None,
+        epoch if epoch < current => ErrorCode::FencedLeaderEpoch,
+        _ => ErrorCode::UnknownLeaderEpoch,
+    }
+}

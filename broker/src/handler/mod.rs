@@ -1,0 +1,183 @@
+//! One file per API, and the way from a frame to the right one.
+//! Invariant: a handler is `async fn handle(context, header, request) -> response`; it never sees a
+//! socket, and whatever a request holds, it answers or the connection is closed with a counted
+//! reason. Step 7 of the hallway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use logway_protocol::header::{decode_request_header, encode_response};
+use logway_protocol::{ApiKey, DecodeError, EncodeError, Message, Request as ApiRequest, Text};
+use tracing::error;
+
+use crate::context::Context;
+use crate::net::BytePermit;
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_groups;
+pub(crate) mod error;
+mod fetch;
+mod find_coordinator;
+mod heartbeat;
+mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod list_offsets;
+mod metadata;
+mod offset_commit;
+mod offset_fetch;
+mod produce;
+mod refusal;
+mod sync_group;
+
+pub(crate) use refusal::Refusal;
+
+/// Who asks, and in which version the answer must be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<Text>,
+    pub(crate) peer: SocketAddr,
+}
+
+/// A request whose header is known and whose body is still bytes.
+#[derive(Debug)]
+pub(crate) struct Request {
+    header: Header,
+    body: Bytes,
+    /// The version is one this broker does not speak: only ApiVersions has an answer to that.
+    unsupported: bool,
+}
+
+impl Request {
+    /// Whether later requests of the same kind may start before this one is answered.
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.header.api == ApiKey::Produce
+    }
+}
+
+/// What a request leads to.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// A whole frame, and the memory its records were charged to.
+    Frame { bytes: Bytes, permit: Option<BytePermit> },
+    /// Nothing is answered (`acks=0`).
+    Silent,
+    /// The connection ends.
+    Close(Refusal),
+}
+
+/// Reads a frame's header and decides whether this broker speaks it.
+pub(crate) fn decode(
+    context: &Context,
+    frame: Bytes,
+    peer: SocketAddr,
+) -> Result<Request, Refusal> {
+    let (header, body) = decode_request_header(frame).map_err(Refusal::Header)?;
+    let version = header.api_version;
+    let api = ApiKey::from_code(header.api_key)
+        .filter(|api| SERVED.contains(api))
+        .ok_or(Refusal::UnknownApi { key: header.api_key })?;
+    let unsupported = !api.versions().is_some_and(|versions| versions.contains(&version));
+    if unsupported && api != ApiKey::ApiVersions {
+        return Err(Refusal::UnsupportedVersion { api: api.name(), version });
+    }
+    context.metrics.request(api.name());
+    let header = Header {
+        api,
+        version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
+        peer,
+    };
+    Ok(Request { header, body, unsupported })
+}
+
+/// Names every API served, with the module whose `handle` answers it.
+macro_rules! served {
+    ($($api:ident => $module:ident),* $(,)?) => {
+        /// The APIs that ApiVersions lists.
+        pub(crate) const SERVED: &[ApiKey] =
+            &[ApiKey::Produce, ApiKey::Fetch, $(ApiKey::$api),*];
+
+        async fn answer(context: &Arc<Context>, header: &Header, body: Bytes) -> Reply {
+            match header.api {
+                ApiKey::Produce => match decode_body(header, body) {
+                    Ok(request) => produce::handle(context, header, request).await,
+                    Err(refusal) => Reply::Close(refusal),
+                },
+                ApiKey::Fetch => match decode_body(header, body) {
+                    Ok(request) => fetch::handle(context, header, request).await,
+                    Err(refusal) => Reply::Close(refusal),
+                },
+                $(ApiKey::$api => match decode_body(header, body) {
+                    Ok(request) => {
+                        let response = Box::pin($module::handle(context, header, request)).await;
+                        frame(header, &response)
+                    }
+                    Err(refusal) => Reply::Close(refusal),
+                },)*
+                other => Reply::Close(Refusal::UnknownApi { key: other.code() }),
+            }
+        }
+    };
+}
+
+served! {
+    ListOffsets => list_offsets,
+    Metadata => metadata,
+    OffsetCommit => offset_commit,
+    OffsetFetch => offset_fetch,
+    FindCoordinator => find_coordinator,
+    JoinGroup => join_group,
+    Heartbeat => heartbeat,
+    LeaveGroup => leave_group,
+    SyncGroup => sync_group,
+    DescribeGroups => describe_groups,
+    ListGroups => list_groups,
+    ApiVersions => api_versions,
+    CreateTopics => create_topics,
+    DeleteTopics => delete_topics,
+    InitProducerId => init_producer_id,
+    DescribeConfigs => describe_configs,
+    DescribeCluster => describe_cluster,
+}
+
+/// Runs a request to its reply.
+pub(crate) async fn run(context: Arc<Context>, request: Request) -> Reply {
+    let Request { mut header, body, unsupported } = request;
+    if unsupported {
+        // The client reads the list in version 0 and asks again (KIP-511).
+        header.version = 0;
+        return frame(&header, &api_versions::unsupported());
+    }
+    answer(&context, &header, body).await
+}
+
+fn decode_body<R: ApiRequest>(header: &Header, body: Bytes) -> Result<R, Refusal> {
+    R::decode_version(body, header.version)
+        .map_err(|source: DecodeError| Refusal::Body { api: header.api.name(), source })
+}
+
+/// Encodes a response. One that cannot be written in its version is our own mistake: the
+/// connection ends, because its client would wait forever.
+fn frame<M: Message>(header: &Header, response: &M) -> Reply {
+    match encode_response(header.api, header.version, header.correlation_id, response) {
+        Ok(bytes) => Reply::Frame { bytes, permit: None },
+        Err(source) => unwritable(header, source),
+    }
+}
+
+fn unwritable(header: &Header, source: EncodeError) -> Reply {
+    let api = header.api.name();
+    error!(api, version = header.version, "response cannot be encoded: {source}");
+    Reply::Close(Refusal::Response { api, source })
+}

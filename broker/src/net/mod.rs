@@ -1,0 +1,15 @@
+//! Sockets: accepts connections, cuts frames, keeps replies in request order.
+//! Invariant: nothing here knows topics or partitions; nothing elsewhere names `tokio::net`
+//! except the HTTP page. Step 6 of the hallway.
+
+mod budget;
+mod connection;
+mod frame;
+mod listener;
+
+pub(crate) use budget::{ByteBudget, BytePermit};
+pub(crate) use frame::{Frame, FrameError};
+pub(crate) use listener::Listener;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Gives the group coordinator its topic: `__consumer_offsets` as partitions of this broker.
+//! Invariant: only the coordinator writes there this way; what it is told is stored, is on disk.
+//! Between steps 7 and 8 of the hallway.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use logway_protocol::ErrorCode;
+use logway_protocol::batch::BatchHeader;
+use tracing::error;
+
+use crate::clock::now_ms;
+use crate::group::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
+use crate::handler::error::Code;
+use crate::metadata::{Metadata, Topics};
+use crate::partition::{Partition, Partitions};
+
+/// The partitions of `__consumer_offsets` on this broker.
+#[derive(Debug)]
+pub(crate) struct OffsetsPartitions {
+    pub(crate) topics: Topics,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) partitions: Arc<Partitions>,
+    /// Whether an append is answered only when it is on disk (`flush.on_acks_all`).
+    pub(crate) synced: bool,
+}
+
+impl OffsetsPartitions {
+    fn partition(&self, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let found = self.partitions.find(OFFSETS_TOPIC, partition);
+        found.ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    fn append_now(&self, partition: &Arc<Partition>, batch: &Bytes) -> Result<(i64, i64), ErrorCode> {
+        let header = BatchHeader::decode(batch).map_err(|source| {
+            error!(topic = OFFSETS_TOPIC, "batch of the coordinator is not readable: {source}");
+            ErrorCode::UnknownServerError
+        })?;
+        let appended = partition.append(&header, batch, now_ms()).map_err(|error| error.code())?;
+        Ok((appended.base_offset, appended.last_offset + 1))
+    }
+}
+
+impl OffsetsLog for OffsetsPartitions {
+    fn partitions(&self) -> Option<i32> {
+        let image = self.metadata.image();
+        let topic = image.topic(OFFSETS_TOPIC)?;
+        i32::try_from(topic.partitions.len()).ok()
+    }
+
+    fn prepare(&self) -> BoxFuture<'_, Result<i32, ErrorCode>> {
+        Box::pin(async {
+            if self.partitions().is_none() {
+                let created = self.topics.create_on_use(OFFSETS_TOPIC).await;
+                created.map_err(|error| error.code())?;
+            }
+            self.partitions().ok_or(ErrorCode::CoordinatorNotAvailable)
+        })
+    }
+
+    fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'_, Result<i64, ErrorCode>> {
+        // The append itself happens now, not at the first poll: order is the order of calls.
+        let appended = self.partition(partition).and_then(|partition| {
+            let (base_offset, end) = self.append_now(&partition, &batch)?;
+            Ok((partition, base_offset, end))
+        });
+        Box::pin(async move {
+            let (partition, base_offset, end) = appended?;
+            if self.synced {
+                self.partitions.flusher().request(&partition);
+                partition.durable(end).await.map_err(|error| error.code())?;
+            }
+            Ok(base_offset)
+        })
+    }
+
+    fn read(&self, partition: i32, each: &mut dyn FnMut(Bytes)) -> Result<(), LogReadError> {
+        let failed = |reason: String| LogReadError { partition, reason };
+        let found = self.partition(partition).map_err(|code| failed(code.to_string()))?;
+        for batch in found.reader().batches(found.log_start_offset()) {
+            let (_, bytes) = batch.map_err(|error| failed(error.to_string()))?;
+            each(bytes);
+        }
+        Ok(())
+    }
+}

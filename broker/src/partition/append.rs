@@ -1,0 +1,130 @@
+//! Appending to a partition and waiting until that is on disk.
+//! Invariant: producer sequences are judged and the batch is written under one lock, so two
+//! connections of one producer cannot both be first. Step 8 of the hallway.
+//!
+//! The write itself goes to the page cache and is done on the caller's thread: a few microseconds
+//! per batch. Syncs never are.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use logway_protocol::batch::BatchHeader;
+use thiserror::Error;
+use tracing::error;
+
+use super::{Availability, Partition};
+use super::producer_state::{SequenceError, Verdict};
+
+/// Where a batch stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    pub(crate) last_offset: i64,
+    /// The batch had been appended before, by an earlier try of the same producer.
+    pub(crate) duplicate: bool,
+    /// Largest timestamp of the stored batch.
+    pub(crate) timestamp: i64,
+}
+
+/// Why a batch is not in the log.
+#[derive(Debug, Error)]
+pub(crate) enum AppendError {
+    #[error("partition was deleted")]
+    Deleted,
+    #[error("broker is stopping")]
+    Closed,
+    #[error("writer of the partition stopped after a failed write or sync; start the broker again")]
+    Failed,
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    #[error("record batch is larger than segment.bytes {limit}")]
+    LargerThanSegment { limit: i64 },
+    #[error("disk is full")]
+    DiskFull(#[source] logway_journal::AppendError),
+    #[error(transparent)]
+    Journal(logway_journal::AppendError),
+}
+
+impl Partition {
+    /// Appends one checked batch. It can be read at once; see `durable` for when it is on disk.
+    pub(crate) fn append(
+        &self,
+        header: &BatchHeader,
+        batch: &Bytes,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        let limit = self.config.load().segment_bytes;
+        if i64::try_from(batch.len()).unwrap_or(i64::MAX) > limit {
+            return Err(AppendError::LargerThanSegment { limit });
+        }
+        let mut writer = self.writer.lock();
+        self.check_available()?;
+        let end = self.reader.log_end_offset();
+        if let Verdict::Duplicate(trace) = writer.producers.judge(header, end)? {
+            return Ok(Appended {
+                base_offset: trace.base_offset,
+                last_offset: trace.last_offset,
+                duplicate: true,
+                timestamp: trace.timestamp,
+            });
+        }
+        let log = writer.log.as_mut().ok_or(AppendError::Closed)?;
+        let appended = log
+            .append(batch, self.leader_epoch, now_ms)
+            .map_err(|error| self.append_failed(error))?;
+        let placed = BatchHeader { base_offset: appended.base_offset, ..*header };
+        writer.producers.appended(&placed);
+        drop(writer);
+        self.announce(batch.len());
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            last_offset: placed.last_offset(),
+            duplicate: false,
+            timestamp: header.max_timestamp,
+        })
+    }
+
+    fn check_available(&self) -> Result<(), AppendError> {
+        match self.availability() {
+            Availability::Online => Ok(()),
+            Availability::Failed => Err(AppendError::Failed),
+            Availability::Deleted => Err(AppendError::Deleted),
+            Availability::Closed => Err(AppendError::Closed),
+        }
+    }
+
+    fn append_failed(&self, source: logway_journal::AppendError) -> AppendError {
+        use logway_journal::AppendError as Journal;
+        match &source {
+            Journal::Disk(disk) if disk.is_disk_full() => return AppendError::DiskFull(source),
+            Journal::Poisoned { .. } => {
+                self.set_availability(Availability::Failed);
+                return AppendError::Failed;
+            }
+            _ => {}
+        }
+        let (topic, partition) = (self.topic(), self.index());
+        error!(topic, partition, "append failed: {source}");
+        AppendError::Journal(source)
+    }
+
+    /// Waits until every record below `offset` is on disk. Somebody must have asked the flusher.
+    pub(crate) async fn durable(self: &Arc<Partition>, offset: i64) -> Result<(), AppendError> {
+        loop {
+            let changed = self.durable_changed.notified();
+            tokio::pin!(changed);
+            // Listens before it looks, so that no change falls between.
+            changed.as_mut().enable();
+            if self.durable.load(Ordering::Acquire) >= offset {
+                return Ok(());
+            }
+            match self.availability() {
+                // A closing broker still syncs what was appended.
+                Availability::Online | Availability::Closed => changed.await,
+                Availability::Failed => return Err(AppendError::Failed),
+                Availability::Deleted => return Err(AppendError::Deleted),
+            }
+        }
+    }
+}

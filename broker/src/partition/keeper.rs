@@ -1,0 +1,232 @@
+//! The one timer of all partitions: retention, checkpoints, timed flushes, expiry of producers, the
+//! removal of deleted folders. Invariant: nothing here is needed for correctness of what was
+//! acknowledged; it bounds disk use and the work of the next start. Step 8 of the hallway.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use logway_config::broker::Broker as Settings;
+use logway_journal::{DataDir, LogState};
+use parking_lot::{Condvar, Mutex};
+use tracing::{error, info, warn};
+
+use super::{Availability, Partition, Partitions, snapshot};
+use crate::clock::now_ms;
+use crate::metrics::Metrics;
+
+/// Time between writes of the checkpoint files (Kafka's `log.flush.offset.checkpoint.interval.ms`).
+const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Shortest sleep: `flush.ms` is kept to this grain.
+const TICK_MIN: Duration = Duration::from_millis(100);
+/// Bytes of log behind the recovery point worth a sync, so that the next start need not read them.
+const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Signal {
+    stopping: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// Handle of the keeper's thread.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    signal: Arc<Signal>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    pub(crate) fn start(
+        partitions: Arc<Partitions>,
+        data_dir: Arc<Mutex<DataDir>>,
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Keeper> {
+        let signal = Arc::new(Signal::default());
+        let round = Round { partitions, data_dir, settings, metrics };
+        let thread_signal = Arc::clone(&signal);
+        let thread = std::thread::Builder::new()
+            .name("logway-keeper".into())
+            .spawn(move || work(&round, &thread_signal))?;
+        Ok(Keeper { signal, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Has the thread end after the round under way, without waiting for it.
+    pub(crate) fn abandon(&self) {
+        *self.signal.stopping.lock() = true;
+        self.signal.changed.notify_all();
+    }
+
+    /// Ends the thread after the round under way. Blocks.
+    pub(crate) fn stop(&self) {
+        self.abandon();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            error!("the keeper thread panicked; retention stopped early");
+        }
+    }
+}
+
+struct Round {
+    partitions: Arc<Partitions>,
+    data_dir: Arc<Mutex<DataDir>>,
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+}
+
+fn work(round: &Round, signal: &Signal) {
+    let retention = Duration::from_millis(round.settings.log.retention_check_interval_ms);
+    let (mut retained_at, mut checkpointed_at) = (Instant::now(), Instant::now());
+    let mut tick = round.flush_tick();
+    loop {
+        let until_retention = retention.saturating_sub(retained_at.elapsed());
+        let until_checkpoint = CHECKPOINT.saturating_sub(checkpointed_at.elapsed());
+        let sleep = tick.min(until_retention).min(until_checkpoint).max(TICK_MIN);
+        {
+            let mut stopping = signal.stopping.lock();
+            if *stopping {
+                return;
+            }
+            signal.changed.wait_for(&mut stopping, sleep);
+            if *stopping {
+                return;
+            }
+        }
+        round.remove_deleted();
+        if tick < CHECKPOINT {
+            round.flush_by_time();
+        }
+        if retained_at.elapsed() >= retention {
+            retained_at = Instant::now();
+            round.retain();
+        }
+        if checkpointed_at.elapsed() >= CHECKPOINT {
+            checkpointed_at = Instant::now();
+            round.checkpoint();
+            tick = round.flush_tick();
+        }
+    }
+}
+
+impl Round {
+    /// The shortest `flush.ms` of all partitions: how often somebody must look.
+    fn flush_tick(&self) -> Duration {
+        let of = |partition: Arc<Partition>| u64::try_from(partition.config().flush_ms).unwrap_or(0);
+        let shortest = self.partitions.all().into_iter().map(of).min().unwrap_or(u64::MAX);
+        Duration::from_millis(shortest).max(TICK_MIN)
+    }
+
+    fn flush_by_time(&self) {
+        for partition in self.partitions.all() {
+            if partition.config().flush_ms < i64::MAX && partition.has_unsynced() {
+                self.partitions.flusher().request(&partition);
+            }
+        }
+    }
+
+    fn remove_deleted(&self) {
+        let folders = std::mem::take(&mut *self.partitions.deleted.lock());
+        for folder in folders {
+            if let Err(source) = std::fs::remove_dir_all(&folder) {
+                warn!(folder = %folder.display(), "remove folder of deleted partition: {source}");
+            }
+        }
+    }
+
+    fn retain(&self) {
+        let now = now_ms();
+        let expiry = i64::try_from(self.settings.producer_id_expiration_ms).unwrap_or(i64::MAX);
+        let mut bytes = 0.0;
+        for partition in self.partitions.all() {
+            partition.retain(now, now.saturating_sub(expiry));
+            bytes += partition.reader().size_bytes() as f64;
+        }
+        self.metrics.log_bytes.set(bytes);
+    }
+
+    fn checkpoint(&self) {
+        let mut points = Vec::new();
+        for partition in self.partitions.all() {
+            partition.checkpoint(&self.metrics);
+            points.extend(partition.log_state());
+        }
+        let points = points.iter().map(|(folder, state)| (folder.as_str(), *state));
+        if let Err(source) = self.data_dir.lock().write_checkpoints(points) {
+            warn!("write checkpoints: {source}; the next start reads more than it need");
+        }
+    }
+}
+
+impl Partition {
+    fn retain(&self, now_ms: i64, oldest_producer_ms: i64) {
+        if self.availability() != Availability::Online {
+            return;
+        }
+        let high_watermark = self.high_watermark();
+        let mut writer = self.writer.lock();
+        if !writer.producers.is_empty() {
+            writer.producers.expire(oldest_producer_ms);
+        }
+        let Some(log) = writer.log.as_mut() else { return };
+        match log.enforce_retention(now_ms, high_watermark) {
+            Ok(deleted) if deleted.segments > 0 => {
+                info!(topic = self.topic(), partition = self.index(), segments = deleted.segments, bytes = deleted.bytes, "old segments deleted");
+            }
+            Ok(_) => {}
+            Err(source) => {
+                warn!(topic = self.topic(), partition = self.index(), "delete old segments: {source}");
+            }
+        }
+        log.release_files();
+    }
+
+    /// Moves the recovery point up when much was written since, and keeps a snapshot of producers.
+    fn checkpoint(&self, metrics: &Metrics) {
+        if self.availability() != Availability::Online {
+            return;
+        }
+        let size = self.reader().size_bytes();
+        let grown = {
+            let mut writer = self.writer.lock();
+            let grown = size.saturating_sub(writer.checkpoint_bytes) >= CHECKPOINT_BYTES;
+            if grown || size < writer.checkpoint_bytes {
+                writer.checkpoint_bytes = size;
+            }
+            grown
+        };
+        if grown {
+            self.sync_for_recovery(metrics);
+            self.write_snapshot();
+        }
+    }
+
+    /// What the checkpoint files say of this partition now.
+    fn log_state(&self) -> Option<(String, LogState)> {
+        let writer = self.writer.lock();
+        let log = writer.log.as_ref()?;
+        let state = LogState {
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+        };
+        Some((self.folder(), state))
+    }
+
+    /// Writes the producers' state if it changed.
+    pub(super) fn write_snapshot(&self) {
+        let (offset, producers) = {
+            let mut writer = self.writer.lock();
+            let offset = self.reader().log_end_offset();
+            if offset == writer.snapshot_offset {
+                return;
+            }
+            writer.snapshot_offset = offset;
+            (offset, writer.producers.clone())
+        };
+        if let Err(source) = snapshot::write(&self.dir, offset, &producers) {
+            warn!(topic = self.topic(), partition = self.index(), "write producer snapshot: {source}; the next start reads the log instead");
+        }
+    }
+}

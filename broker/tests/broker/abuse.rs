@@ -1,0 +1,170 @@
+//! Peers that send garbage: each is cut off with a counted reason, and the rest goes on.
+
+use bytes::{BufMut, BytesMut};
+use logway_protocol::message::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use logway_protocol::message::metadata::MetadataRequest;
+use logway_protocol::{ErrorCode, Message};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Server, batch, produce_request};
+
+/// A length prefix and what follows it.
+fn frame(body: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(body);
+    frame
+}
+
+/// A header of version 1 with an empty client id.
+fn header(api: i16, version: i16) -> BytesMut {
+    let mut header = BytesMut::new();
+    header.put_i16(api);
+    header.put_i16(version);
+    header.put_i32(7);
+    header.put_i16(0);
+    header
+}
+
+async fn is_refused(server: &Server, bytes: &[u8], reason: &str) {
+    let mut client = server.connect().await;
+    // The broker may close before it has taken everything.
+    let _sent = client.stream.write_all(bytes).await;
+    assert!(client.is_closed().await, "{reason}");
+    let line = format!("logway_broker_refused_total{{reason=\"{reason}\"}} 1");
+    server.wait_for_metric(&line).await;
+}
+
+async fn still_serves(server: &Server) {
+    let response = server.connect().await.ask(4, &MetadataRequest::default()).await;
+    assert_eq!(response.brokers.len(), 1);
+}
+
+#[tokio::test]
+async fn frames_that_lie_about_their_length() {
+    let server = Server::start().await;
+    is_refused(&server, &i32::MAX.to_be_bytes(), "request_too_large").await;
+    is_refused(&server, b"GET / HTTP/1.1\r\n\r\n", "request_too_large").await;
+    is_refused(&server, &[0xff; 64], "request_too_small").await;
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_request_that_ends_early() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.stream.write_all(&frame(&[0; 100])[..50]).await.unwrap();
+    client.stream.shutdown().await.unwrap();
+    assert!(client.is_closed().await);
+    server.wait_for_metric("logway_broker_refused_total{reason=\"request_truncated\"} 1").await;
+}
+
+#[tokio::test]
+async fn apis_and_versions_nobody_serves() {
+    let server = Server::start().await;
+    is_refused(&server, &frame(&header(999, 0)), "unknown_api").await;
+    // StopReplica is Kafka's, but not ours.
+    is_refused(&server, &frame(&header(5, 0)), "unknown_api").await;
+    // Produce 0-2 are advertised for old librdkafka and refused.
+    is_refused(&server, &frame(&header(0, 2)), "unsupported_version").await;
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn bodies_with_hostile_counts() {
+    let server = Server::start().await;
+    // Metadata v1: an array of 2^31-1 topics in no bytes.
+    let mut metadata = header(3, 1);
+    metadata.put_i32(i32::MAX);
+    is_refused(&server, &frame(&metadata), "bad_request_body").await;
+    // Metadata v12, five bytes that make one known codec allocate 309 GB.
+    let server = Server::start().await;
+    let mut flexible = header(3, 12);
+    flexible.put_u8(0);
+    flexible.put_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
+    is_refused(&server, &frame(&flexible), "bad_request_body").await;
+    // Trailing bytes, and a client id that is longer than the frame.
+    let server = Server::start().await;
+    let mut long = header(3, 1);
+    long.put_slice(&[0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
+    is_refused(&server, &frame(&long), "bad_request_body").await;
+    let server = Server::start().await;
+    let mut id = BytesMut::new();
+    id.put_slice(&[0, 3, 0, 1, 0, 0, 0, 7, 0x7f, 0xff]);
+    is_refused(&server, &frame(&id), "bad_request_header").await;
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn api_versions_of_the_future_gets_the_list_in_version_0() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.stream.write_all(&frame(&header(18, 77))).await.unwrap();
+    let mut answer = client.receive_frame().await;
+    assert_eq!(&answer.split_to(4)[..], 7i32.to_be_bytes());
+    let response = ApiVersionsResponse::decode_version(answer, 0).unwrap();
+    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
+    let produce = response.api_keys.iter().find(|api| api.api_key == 0).unwrap();
+    assert_eq!((produce.min_version, produce.max_version), (0, 13));
+}
+
+#[tokio::test]
+async fn api_versions_has_a_header_of_version_0_always() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let request = ApiVersionsRequest {
+        client_software_name: "test".into(),
+        client_software_version: "1.0".into(),
+    };
+    for version in 0..=4 {
+        // Decoding consumes every byte: a tag section in the header would be left over.
+        let response = client.ask(version, &request).await;
+        assert_eq!(response.error_code, 0);
+        assert!(response.finalized_features.is_empty());
+        for (api, min) in [(11, 0), (10, 0), (1, 4)] {
+            let found = response.api_keys.iter().find(|found| found.api_key == api).unwrap();
+            assert_eq!(found.min_version, min, "api {api}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_turned_away() {
+    let server = Server::start_with(|settings| settings.max_connections = 1).await;
+    let mut first = server.connect().await;
+    first.ask(4, &MetadataRequest::default()).await;
+    let mut second = server.connect().await;
+    assert!(second.is_closed().await);
+    first.ask(4, &MetadataRequest::default()).await;
+    server.wait_for_metric("logway_broker_refused_total{reason=\"too_many_connections\"} 1").await;
+}
+
+#[tokio::test]
+async fn silent_connections_are_closed() {
+    let server = Server::start_with(|settings| settings.connections_max_idle_ms = 50).await;
+    let mut client = server.connect().await;
+    assert!(client.is_closed().await);
+    server.wait_for_metric("logway_broker_refused_total{reason=\"idle\"} 1").await;
+}
+
+#[tokio::test]
+async fn requests_wait_for_memory_and_still_pass() {
+    // Room for one request at a time: twenty connections share it.
+    let server = Server::start_with(|settings| {
+        settings.socket_request_max_bytes = 1_100_000;
+        settings.queued_max_bytes = 1_100_000;
+    })
+    .await;
+    server.connect().await.create_topic("t", 1).await;
+    let value = "x".repeat(900_000);
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = server.connect().await;
+        client.send(9, &produce_request("t", 1, batch(&[&value]))).await;
+        clients.push(client);
+    }
+    for mut client in clients {
+        let frame = client.receive_frame().await;
+        assert!(!frame.is_empty());
+    }
+    assert_eq!(server.connect().await.offset("t", -1).await.0, 20);
+}

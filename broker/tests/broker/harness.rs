@@ -1,0 +1,229 @@
+//! A broker of its own for each test, and a client that sends exactly what it is told.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use logway_broker::Broker;
+use logway_config::broker::Broker as Settings;
+use logway_protocol::batch_builder::BatchBuilder;
+use logway_protocol::compression::Compression;
+use logway_protocol::header::{decode_response_header, encode_request};
+use logway_protocol::message::create_topics::{
+    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
+};
+use logway_protocol::message::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
+};
+use logway_protocol::message::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
+use logway_protocol::message::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
+use logway_protocol::{Message, Request, Text};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Longer than anything here may take: a test that reaches it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Server {
+    pub(crate) broker: Broker,
+    pub(crate) folder: TempDir,
+}
+
+pub(crate) fn settings(folder: &Path) -> Settings {
+    Settings {
+        data_dir: folder.to_path_buf(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        offsets_topic_num_partitions: 2,
+        group_initial_rebalance_delay_ms: 0,
+        ..Settings::default()
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Server {
+        Server::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(folder.path());
+        change(&mut settings);
+        let broker = Broker::start(settings).await.unwrap();
+        Server { broker, folder }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.broker.kafka_addr()).await
+    }
+
+    /// Waits until a counter's line has this value: what is counted after a reply has no other sign.
+    pub(crate) async fn wait_for_metric(&self, line: &str) {
+        let found = async {
+            while !self.broker.metrics_text().lines().any(|found| found == line) {
+                tokio::task::yield_now().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, found).await.is_err() {
+            panic!("no line `{line}` in\n{}", self.broker.metrics_text());
+        }
+    }
+
+    pub(crate) async fn stop(self) -> TempDir {
+        self.broker.shutdown(PATIENCE).await;
+        self.folder
+    }
+}
+
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Client {
+    pub(crate) async fn connect(addr: SocketAddr) -> Client {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, correlation_id: 0 }
+    }
+
+    pub(crate) async fn send<R: Request>(&mut self, version: i16, request: &R) {
+        self.correlation_id += 1;
+        let frame = encode_request(self.correlation_id, Some("test"), version, request).unwrap();
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    /// The next reply, which must be for the request sent `behind` requests before the last one.
+    pub(crate) async fn receive<R: Request>(&mut self, version: i16, behind: i32) -> R::Response {
+        let frame = tokio::time::timeout(PATIENCE, self.receive_frame()).await.unwrap();
+        let (id, body) = decode_response_header(R::KEY, version, frame).unwrap();
+        assert_eq!(id, self.correlation_id - behind, "replies come in request order");
+        R::Response::decode_version(body, version).unwrap()
+    }
+
+    pub(crate) async fn receive_frame(&mut self) -> Bytes {
+        let length = self.stream.read_i32().await.unwrap();
+        let mut frame = BytesMut::zeroed(usize::try_from(length).unwrap());
+        self.stream.read_exact(&mut frame).await.unwrap();
+        frame.freeze()
+    }
+
+    pub(crate) async fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.send(version, request).await;
+        self.receive::<R>(version, 0).await
+    }
+
+    /// The broker closed this connection without a word.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut byte)).await;
+        matches!(read.expect("the broker neither answers nor closes"), Ok(0) | Err(_))
+    }
+
+    pub(crate) async fn create_topic(&mut self, name: &str, partitions: i32) -> CreateTopicsResponse {
+        let topic = CreatableTopic {
+            name: Text::from(name),
+            num_partitions: partitions,
+            replication_factor: -1,
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let response = self.ask(7, &request).await;
+        assert_eq!(response.topics[0].error_code, 0, "{response:?}");
+        response
+    }
+
+    pub(crate) async fn produce(
+        &mut self,
+        topic: &str,
+        acks: i16,
+        batch: Bytes,
+    ) -> PartitionProduceResponse {
+        let response = self.ask(9, &produce_request(topic, acks, batch)).await;
+        response.responses[0].partition_responses[0].clone()
+    }
+
+    pub(crate) async fn fetch(&mut self, topic: &str, offset: i64) -> PartitionData {
+        let response = self.ask(12, &fetch_request(topic, offset, 0)).await;
+        one_partition(&response)
+    }
+
+    pub(crate) async fn offset(&mut self, topic: &str, timestamp: i64) -> (i64, i64) {
+        let partition = ListOffsetsPartition { timestamp, ..Default::default() };
+        let topic = ListOffsetsTopic { name: Text::from(topic), partitions: vec![partition] };
+        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let response = self.ask(7, &request).await;
+        let found = &response.topics[0].partitions[0];
+        assert_eq!(found.error_code, 0, "{found:?}");
+        (found.offset, found.timestamp)
+    }
+}
+
+pub(crate) fn produce_request(topic: &str, acks: i16, batch: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData { index: 0, records: Some(batch) };
+    let topic =
+        TopicProduceData { name: Text::from(topic), partition_data: vec![data], ..Default::default() };
+    ProduceRequest { acks, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() }
+}
+
+pub(crate) fn fetch_request(topic: &str, offset: i64, wait_ms: i32) -> FetchRequest {
+    let partition = FetchPartition {
+        partition: 0,
+        fetch_offset: offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic = FetchTopic {
+        topic: Text::from(topic),
+        partitions: vec![partition],
+        ..FetchTopic::default()
+    };
+    FetchRequest {
+        max_wait_ms: wait_ms,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        topics: vec![topic],
+        ..FetchRequest::default()
+    }
+}
+
+pub(crate) fn one_partition(response: &FetchResponse) -> PartitionData {
+    response.responses[0].partitions[0].clone()
+}
+
+/// A batch of these values with timestamps 1000, 1001, ….
+pub(crate) fn batch(values: &[&str]) -> Bytes {
+    builder(values).build().unwrap()
+}
+
+/// The same of an idempotent producer.
+pub(crate) fn sequenced(values: &[&str], producer: i64, epoch: i16, sequence: i32) -> Bytes {
+    let mut builder = builder(values);
+    builder.set_producer(producer, epoch, sequence);
+    builder.build().unwrap()
+}
+
+fn builder(values: &[&str]) -> BatchBuilder {
+    let mut builder = BatchBuilder::new(Compression::None);
+    for (value, timestamp) in values.iter().zip(1000..) {
+        builder.append(timestamp, None, Some(value.as_bytes()), &[]).unwrap();
+    }
+    builder
+}
+
+/// The values of all records in what a fetch returned.
+pub(crate) fn values(data: &PartitionData) -> Vec<String> {
+    let records = data.records.clone().expect("records are never null");
+    logway_protocol::batch::split_batches(&records)
+        .flat_map(|batch| {
+            let (_, bytes) = batch.unwrap();
+            logway_protocol::record::decode_records(&bytes, 1 << 20).unwrap()
+        })
+        .map(|record| String::from_utf8(record.value.unwrap().to_vec()).unwrap())
+        .collect()
+}

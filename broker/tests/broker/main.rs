@@ -1,0 +1,10 @@
+//! The broker seen from its socket: every test starts one on a free port and a fresh folder, and
+//! speaks Kafka's protocol to it, well or badly.
+
+mod abuse;
+mod configs;
+mod fetch;
+mod harness;
+mod produce;
+mod restart;
+mod topics;
