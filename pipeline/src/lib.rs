@@ -5,6 +5,13 @@
 //! the store; Kafka's committed offset is only a copy for lag tools (design D10).
 
 pub mod needle;
+mod server;
+mod source;
 pub mod store;
 pub mod telemetry;
 pub mod transform;
+mod web;
+
+pub use server::{Pipeline, StartError};
+pub use source::KafkaFeedError;
+pub use web::ExtraMetrics;

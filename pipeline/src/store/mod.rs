@@ -34,6 +34,11 @@ pub use series::{Aggregate, Bucketed, Measurement, MetricFilter, SeriesInfo, Unp
 pub use write::Applied;
 pub use writer::{Batch, Writer, WriterState};
 
+pub(crate) use offsets::all as stored_offsets;
+pub(crate) use search::find;
+pub(crate) use series::{measurements, query, series, unparsed};
+pub(crate) use writer::now_ms;
+
 /// The writing side of a store.
 #[derive(Debug)]
 pub struct Store {
@@ -92,6 +97,14 @@ impl Store {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Lets the file grow to `pages` pages only: a full disk, for tests.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, pages: u32) {
+        self.conn
+            .pragma_update(None, "max_page_count", pages)
+            .expect("a pragma of SQLite");
     }
 
     /// The first offset of a partition that is not stored yet.

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::error::ReadError;
 use super::schema;
+use super::search::{self, Found, LogFilter, Page};
 
 /// Connections, hence queries that run at once.
 const CONNECTIONS_MAX: usize = 4;
@@ -48,6 +49,15 @@ impl Reader {
                 permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             }),
         })
+    }
+
+    /// Finds one page of log lines.
+    ///
+    /// # Errors
+    /// As [`Reader::run`].
+    pub async fn find(&self, filter: LogFilter, page: Page) -> Result<Found, ReadError> {
+        self.run(move |conn| search::find(conn, &filter, page))
+            .await
     }
 
     /// Runs `query` on a blocking thread with a connection of its own.

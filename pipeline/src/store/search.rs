@@ -180,7 +180,7 @@ impl Found {
 ///
 /// # Errors
 /// What SQLite says.
-pub fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlite::Result<Found> {
+pub(crate) fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlite::Result<Found> {
     let Some((sql, params)) = statement(conn, filter, page)? else {
         return Ok(Found::none());
     };

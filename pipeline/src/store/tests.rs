@@ -174,7 +174,7 @@ fn values_are_bucketed_by_every_aggregate() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.db");
     let mut store = Store::open(&path).unwrap();
-    let lines: Vec<String> = (0..20)
+    let lines: Vec<String> = (0..20_i64)
         .map(|n| format!("m v={n} {}", n * 1_000_000_000))
         .collect();
     let text = lines.join("\n") + "\nm big=18446744073709551615u 0\nm word=\"x\" 0";

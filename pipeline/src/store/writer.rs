@@ -63,6 +63,8 @@ enum Command {
         sweep: Sweep,
         reply: Reply<(bool, Sweep)>,
     },
+    /// Nothing: has the thread look whether it is to stop.
+    Wake,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, WriteError>>;
@@ -202,6 +204,8 @@ impl Writer {
     pub fn stop(&self) {
         *self.shared.stop.lock() = true;
         self.shared.stopped.notify_all();
+        // A full queue wakes the thread as well.
+        drop(self.commands.try_send(Command::Wake));
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, WriteError> {
@@ -250,6 +254,7 @@ impl Thread {
                     drop(reply.send(done));
                 }
                 Command::Apply { batch, reply } => drop(reply.send(self.apply(&batch))),
+                Command::Wake => {}
                 Command::Expire {
                     cutoff_ms,
                     mut sweep,
