@@ -12,7 +12,7 @@ use logway_protocol::control::EndTransaction;
 use logway_protocol::record::{Record, decode_records};
 use logway_protocol::walk::{WalkRules, first_record_since, walk_records, walk_records_with};
 
-const LIMIT: usize = 1 << 20;
+const LIMIT: usize = 1 << 16;
 
 fuzz_target!(|input: &[u8]| {
     let bytes = Bytes::copy_from_slice(input);
