@@ -213,6 +213,20 @@ pub enum ConsumeError {
         /// The broker's error.
         code: ErrorCode,
     },
+    /// The cluster refuses this partition.
+    #[error("{partition} is refused: {code}")]
+    Partition {
+        /// The partition.
+        partition: TopicPartition,
+        /// The broker's error.
+        code: ErrorCode,
+    },
+    /// A partition that is not read at present cannot be sought in.
+    #[error("{partition} is not assigned to this consumer")]
+    NotAssigned {
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// The cluster refuses this group or member for good.
     #[error("group {group} refuses this member: {code}")]
     Group {

@@ -1,133 +1,464 @@
 //! The consumer: batches in, records and group events out.
 //!
-//! Invariant: positions move only by records handed out or by the caller. Step 10 of the hallway.
+//! Invariant: positions move only by records handed out or by the caller; what is fetched ahead is
+//! bounded by `queued_max_bytes`. Step 10 of the hallway.
 
+mod answer;
+mod assignor;
+mod commit;
+pub(crate) mod coordinator;
+mod fetched;
+mod fetcher;
+mod group;
+pub(crate) mod lookup;
 mod record;
+mod state;
+mod subscription;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
+pub(crate) use subscription::decode_assignment;
+
+use crate::cluster::Cluster;
 use crate::config::{ConfigError, ConsumerConfig};
-use crate::error::{CommitError, ConsumeError, OffsetsError};
+use crate::connection::Scope;
+use crate::error::ConsumeError;
 use crate::topic::TopicPartition;
+use coordinator::Coordinator;
+use fetcher::Fetcher;
+use group::Group;
+use state::{Hold, Mode, State, topics_of};
 
 /// Reads records from partitions, alone or as a member of a group.
+///
+/// All methods take `&self`; share a consumer between tasks in an `Arc`. Only one `poll` runs at a
+/// time, a second one waits for the first. A broker that is away makes `poll` return
+/// [`Polled::Idle`], never an error: errors are what only the caller can decide.
+///
+/// Dropping a consumer without [`close`](Self::close) leaves its group waiting for the session's
+/// end.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use logway_client::{AutoOffsetReset, ClientConfig, Consumer, ConsumerConfig, Polled};
+/// use std::time::Duration;
+///
+/// let consumer = Consumer::new(ConsumerConfig {
+///     client: ClientConfig::new(["127.0.0.1:9092"]),
+///     group_id: Some("scores".to_owned()),
+///     auto_offset_reset: AutoOffsetReset::Earliest,
+///     ..Default::default()
+/// })?;
+/// consumer.subscribe(["GameLog"]).await?;
+/// loop {
+///     match consumer.poll(Duration::from_secs(1)).await? {
+///         Polled::Records(records) => {
+///             for record in &records {
+///                 println!("{}: {:?}", record.offset, record.value);
+///             }
+///             consumer.commit_positions().await?;
+///         }
+///         Polled::Revoked(partitions) => println!("others take over {partitions:?}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
-    config: Arc<ConsumerConfig>,
+    shared: Arc<Shared>,
+    scope: Scope,
+    /// Held by the one poll that runs.
+    turn: tokio::sync::Mutex<Turn>,
+    member: Mutex<Option<Member>>,
 }
 
-#[allow(clippy::unused_async)]
+/// The membership in the group, while there is a subscription.
+#[derive(Debug)]
+struct Member {
+    topics: watch::Sender<Vec<Arc<str>>>,
+    leave: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// What only polls touch.
+#[derive(Debug)]
+struct Turn {
+    committed_at: Instant,
+}
+
+/// What the caller's side and the tasks share.
+#[derive(Debug)]
+struct Shared {
+    config: Arc<ConsumerConfig>,
+    cluster: Cluster,
+    coordinator: Option<Coordinator>,
+    state: Mutex<State>,
+    /// There may be something for `poll`.
+    ready: Notify,
+    /// There may be something for the fetcher.
+    wake: Notify,
+    /// Polls begun so far.
+    polls: watch::Sender<u64>,
+    /// When the last poll ended; nothing while one runs.
+    idle_since: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    /// Whether the caller has not polled for too long.
+    fn is_silent(&self) -> bool {
+        let idle_since = *self.idle_since.lock();
+        idle_since.is_some_and(|since| since.elapsed() > self.config.max_poll_interval)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.scope.cancel.cancel();
+    }
+}
+
+/// Marks a poll as running, for `max.poll.interval.ms`.
+struct Polling<'a>(&'a Shared);
+
+impl<'a> Polling<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        *shared.idle_since.lock() = None;
+        shared.polls.send_modify(|polls| *polls += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        *self.0.idle_since.lock() = Some(Instant::now());
+    }
+}
+
 impl Consumer {
     /// A consumer for the cluster behind the configuration; connects with the first poll.
+    ///
+    /// Must be called inside a tokio runtime, where its tasks run from then on.
+    ///
+    /// # Errors
+    /// A setting cannot be used.
     pub fn new(config: ConsumerConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self {
+        let scope = Scope::default();
+        let auto_create = config.allow_auto_create_topics;
+        let cluster = Cluster::new(config.client.clone(), auto_create, scope.clone());
+        let group = config.group_id.as_deref().map(Arc::from);
+        let coordinator = group.map(|group| Coordinator::new(cluster.clone(), group));
+        let shared = Arc::new(Shared {
             config: Arc::new(config),
+            cluster,
+            coordinator,
+            state: Mutex::default(),
+            ready: Notify::new(),
+            wake: Notify::new(),
+            polls: watch::Sender::new(0),
+            idle_since: Mutex::new(None),
+        });
+        scope
+            .tracker
+            .spawn(Fetcher::new(shared.clone()).run(scope.cancel.clone()));
+        let turn = tokio::sync::Mutex::new(Turn {
+            committed_at: Instant::now(),
+        });
+        Ok(Self {
+            shared,
+            scope,
+            turn,
+            member: Mutex::new(None),
         })
     }
 
-    /// Joins the group to share the partitions of these topics.
+    /// Joins the group to share the partitions of these topics; replaces what was read before.
+    ///
+    /// # Errors
+    /// There is no `group.id`, or the consumer is closed.
     pub async fn subscribe<T: Into<Arc<str>>>(
         &self,
         topics: impl IntoIterator<Item = T>,
     ) -> Result<(), ConsumeError> {
-        let _ = (
-            topics
-                .into_iter()
-                .map(Into::into)
-                .collect::<Vec<Arc<str>>>(),
-            &self.config,
-        );
-        Err(ConsumeError::Closed)
+        let mut topics: Vec<Arc<str>> = topics.into_iter().map(Into::into).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        self.check_open()?;
+        let coordinator = self
+            .shared
+            .coordinator
+            .clone()
+            .ok_or(ConsumeError::NoGroup)?;
+        if let Some(member) = &*self.member.lock()
+            && !member.task.is_finished()
+        {
+            member.topics.send_if_modified(|present| {
+                let changed = *present != topics;
+                *present = topics;
+                changed
+            });
+            return Ok(());
+        }
+        self.unsubscribe().await;
+        self.shared.state.lock().mode = Mode::Group;
+        let (topics, wanted) = watch::channel(topics);
+        let leave = self.scope.cancel.child_token();
+        let group = Group::new(self.shared.clone(), coordinator, wanted);
+        let task = self.scope.tracker.spawn(group.run(leave.clone()));
+        *self.member.lock() = Some(Member {
+            topics,
+            leave,
+            task,
+        });
+        Ok(())
     }
 
-    /// Reads exactly these partitions, without sharing.
+    /// Reads exactly these partitions, without sharing; replaces what was read before.
+    ///
+    /// # Errors
+    /// A start is the committed offset and there is no `group.id`, or the consumer is closed.
     pub async fn assign(
         &self,
         partitions: Vec<(TopicPartition, Start)>,
     ) -> Result<(), ConsumeError> {
-        drop(partitions);
-        Err(ConsumeError::Closed)
+        self.check_open()?;
+        let has_group = self.shared.coordinator.is_some();
+        if !has_group
+            && partitions
+                .iter()
+                .any(|(_, start)| *start == Start::Committed)
+        {
+            return Err(ConsumeError::NoGroup);
+        }
+        self.unsubscribe().await;
+        self.shared
+            .cluster
+            .follow(topics_of(partitions.iter().map(|(tp, _)| tp)));
+        let mut state = self.shared.state.lock();
+        state.mode = Mode::Manual;
+        state.assign(partitions, Hold::None);
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok(())
     }
 
-    /// The next records or event, or `Idle` after `timeout`.
+    /// Leaves the group, if in one, and reads nothing.
+    pub async fn unsubscribe(&self) {
+        let member = self.member.lock().take();
+        if let Some(member) = member {
+            member.leave.cancel();
+            // A task that ended badly has left nothing to wait for.
+            let _ended = member.task.await;
+        }
+        self.shared.state.lock().reset_all(Mode::Idle);
+    }
+
+    /// The next records or event, or [`Polled::Idle`] after `timeout`.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// What only the caller can decide, see [`ConsumeError`]; the other partitions go on with the
+    /// next poll. An error that stays is told again whenever there is nothing else to tell.
     pub async fn poll(&self, timeout: Duration) -> Result<Polled, ConsumeError> {
-        let _ = timeout;
-        Err(ConsumeError::Closed)
+        let deadline = Instant::now() + timeout;
+        let mut turn = self.turn.lock().await;
+        self.check_open()?;
+        let _polling = Polling::new(&self.shared);
+        if self.shared.state.lock().is_revoking() {
+            self.commit_before_revocation().await;
+        }
+        self.shared.state.lock().acknowledge();
+        self.shared.wake.notify_one();
+        loop {
+            let ready = self.shared.ready.notified();
+            tokio::pin!(ready);
+            ready.as_mut().enable();
+            if let Some(polled) = self.take()? {
+                return Ok(polled);
+            }
+            let commit_at = self.commit_in_time(&mut turn.committed_at);
+            let until = commit_at.map_or(deadline, |commit_at| commit_at.min(deadline));
+            if tokio::time::timeout_at(until, ready).await.is_err() && Instant::now() >= deadline {
+                return match self.take()? {
+                    Some(polled) => Ok(polled),
+                    None => self
+                        .shared
+                        .state
+                        .lock()
+                        .failure(true)
+                        .map_or(Ok(Polled::Idle), Err),
+                };
+            }
+            self.check_open()?;
+        }
+    }
+
+    /// What there is for the caller at this moment.
+    fn take(&self) -> Result<Option<Polled>, ConsumeError> {
+        {
+            let mut state = self.shared.state.lock();
+            if let Some(event) = state.next_event() {
+                return Ok(Some(event));
+            }
+            if let Some(fatal) = &state.fatal {
+                return Err(fatal.clone());
+            }
+            if state.mode == Mode::Idle {
+                return Err(ConsumeError::NotSubscribed);
+            }
+            if let Some(error) = state.failure(false) {
+                return Err(error);
+            }
+        }
+        Ok(self.take_records().map(Polled::Records))
+    }
+
+    fn take_records(&self) -> Option<Vec<ConsumerRecord>> {
+        let max = self.shared.config.max_poll_records;
+        let mut records = Vec::new();
+        while records.len() < max {
+            let Some(mut chunk) = self.shared.state.lock().take_chunk() else {
+                break;
+            };
+            let before = records.len();
+            // Decompression happens here, outside the lock.
+            let more = chunk.read(max - before, &mut records);
+            let mut state = self.shared.state.lock();
+            let (partition, epoch) = (chunk.partition.clone(), chunk.epoch);
+            if !state.advance(&partition, epoch, chunk.position) {
+                records.truncate(before);
+                continue;
+            }
+            match more {
+                Ok(true) => state.return_chunk(chunk),
+                Ok(false) => {}
+                Err(source) => {
+                    let (source, offset) = (Arc::new(source), chunk.position);
+                    let error = ConsumeError::Corrupt {
+                        partition: partition.clone(),
+                        offset,
+                        source,
+                    };
+                    state.corrupt(&partition, epoch, error);
+                    break;
+                }
+            }
+        }
+        self.shared.wake.notify_one();
+        (!records.is_empty()).then_some(records)
     }
 
     /// Reads `partition` from `offset` on.
+    ///
+    /// # Errors
+    /// The partition is not assigned.
     pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), ConsumeError> {
         self.seek_to(partition, Start::Offset(offset))
     }
 
     /// Reads `partition` from `start` on.
+    ///
+    /// # Errors
+    /// The partition is not assigned.
     pub fn seek_to(&self, partition: &TopicPartition, start: Start) -> Result<(), ConsumeError> {
-        let _ = (partition, start);
-        Err(ConsumeError::Closed)
+        let found = self.shared.state.lock().seek(partition, start);
+        self.shared.wake.notify_one();
+        let partition = || partition.clone();
+        if found {
+            Ok(())
+        } else {
+            Err(ConsumeError::NotAssigned {
+                partition: partition(),
+            })
+        }
     }
 
-    /// Hands out no records of these partitions until they are resumed.
+    /// Hands out no records of these partitions until they are resumed; other events go on.
     pub fn pause(&self, partitions: &[TopicPartition]) {
-        let _ = partitions;
+        let mut state = self.shared.state.lock();
+        for partition in partitions {
+            state.pause(partition);
+        }
     }
 
     /// Hands out records of these partitions again.
     pub fn resume(&self, partitions: &[TopicPartition]) {
-        let _ = partitions;
+        let mut state = self.shared.state.lock();
+        for partition in partitions {
+            state.resume(partition);
+        }
+        drop(state);
+        self.shared.wake.notify_one();
     }
 
-    /// The partitions read at present.
+    /// The partitions read at present, in order.
     pub fn assignment(&self) -> Vec<TopicPartition> {
-        Vec::new()
+        let mut all: Vec<_> = self
+            .shared
+            .state
+            .lock()
+            .partitions
+            .keys()
+            .cloned()
+            .collect();
+        all.sort_unstable();
+        all
     }
 
-    /// Offset of the next record that `poll` will hand out.
+    /// Offset of the next record that `poll` will hand out; nothing while it is being looked up.
     pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
-        let _ = partition;
-        None
+        self.shared.state.lock().partitions.get(partition)?.position
     }
 
     /// Ends of the partition's log as last seen by a fetch.
     pub fn watermarks(&self, partition: &TopicPartition) -> Option<Watermarks> {
-        let _ = partition;
-        None
+        self.shared
+            .state
+            .lock()
+            .partitions
+            .get(partition)?
+            .watermarks
     }
 
     /// Records between the position and the end of the log as last seen by a fetch.
     pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
-        let _ = partition;
-        None
-    }
-
-    /// Commits offsets of next records for the group.
-    pub async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
-        let _ = offsets;
-        Err(CommitError::Closed)
-    }
-
-    /// Commits the positions of all partitions read at present.
-    pub async fn commit_positions(&self) -> Result<(), CommitError> {
-        Err(CommitError::Closed)
-    }
-
-    /// The group's committed offsets.
-    pub async fn committed(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<i64>)>, OffsetsError> {
-        let _ = partitions;
-        Err(OffsetsError::NoGroup)
+        let state = self.shared.state.lock();
+        let partition = state.partitions.get(partition)?;
+        Some((partition.watermarks?.high - partition.position?).max(0))
     }
 
     /// This member as the coordinator knows it, while it has an assignment.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
-        None
+        self.shared.state.lock().membership.clone()
     }
 
-    /// Leaves the group and ends.
-    pub async fn close(&self) {}
+    /// Commits positions if that is automatic, leaves the group and ends.
+    pub async fn close(&self) {
+        if self.shared.config.enable_auto_commit {
+            self.commit_before_revocation().await;
+        }
+        self.unsubscribe().await;
+        self.scope.cancel.cancel();
+        self.scope.tracker.close();
+        self.scope.tracker.wait().await;
+        self.shared.ready.notify_one();
+    }
+
+    fn check_open(&self) -> Result<(), ConsumeError> {
+        if self.scope.cancel.is_cancelled() {
+            Err(ConsumeError::Closed)
+        } else {
+            Ok(())
+        }
+    }
 }

@@ -85,9 +85,7 @@ impl Accumulator {
             None => topics.entry(record.topic.clone()).or_default(),
         };
         let queue = match (record.partition, &record.key, count) {
-            (Some(partition), ..) => {
-                &mut topic.partitions.entry(partition).or_default().batches
-            }
+            (Some(partition), ..) => &mut topic.partitions.entry(partition).or_default().batches,
             (None, Some(key), Some(count)) if topic.unplaced.is_empty() => {
                 let partition = partition_of_key(key, count);
                 &mut topic.partitions.entry(partition).or_default().batches
@@ -155,7 +153,14 @@ impl TopicQueue {
         let (serial, created) = (ledger.begin(), Instant::now());
         ledger.records += 1;
         let part = Part::new(outcome, 0..1);
-        self.unplaced.push_back(Unplaced { record, timestamp, part, permit, serial, created });
+        self.unplaced.push_back(Unplaced {
+            record,
+            timestamp,
+            part,
+            permit,
+            serial,
+            created,
+        });
         Appended { delivery, wake }
     }
 
@@ -163,7 +168,14 @@ impl TopicQueue {
     /// cannot be encoded is dropped with its delivery answered.
     pub(crate) fn place(&mut self, count: usize, ledger: &mut Ledger, config: &ProducerConfig) {
         while let Some(waiting) = self.unplaced.pop_front() {
-            let Unplaced { record, timestamp, part, permit, serial, created } = waiting;
+            let Unplaced {
+                record,
+                timestamp,
+                part,
+                permit,
+                serial,
+                created,
+            } = waiting;
             let key = record.key.as_deref().unwrap_or_default();
             let partition = partition_of_key(key, count);
             let queue = &mut self.partitions.entry(partition).or_default().batches;
@@ -215,17 +227,24 @@ impl PartitionQueue {
 
     /// Puts a batch that was sent back to its place.
     pub(crate) fn put_back(&mut self, batch: Batch) {
-        let at = self.batches.iter().position(|other| match (other.order, batch.order) {
-            (Some(other), Some(own)) => other > own,
-            _ => true,
-        });
+        let at = self
+            .batches
+            .iter()
+            .position(|other| match (other.order, batch.order) {
+                (Some(other), Some(own)) => other > own,
+                _ => true,
+            });
         self.batches.insert(at.unwrap_or(self.batches.len()), batch);
     }
 
     /// Whether nothing sent earlier is unanswered.
     pub(crate) fn is_earliest(&self, order: u64) -> bool {
         let waiting = self.batches.iter().filter_map(|batch| batch.order);
-        self.in_flight.iter().copied().chain(waiting).all(|other| other >= order)
+        self.in_flight
+            .iter()
+            .copied()
+            .chain(waiting)
+            .all(|other| other >= order)
     }
 }
 
@@ -244,8 +263,13 @@ fn last_open<'a>(
     timestamp: i64,
 ) -> Result<(&'a mut Batch, bool), BatchError> {
     let size = record.size();
-    if queue.back().is_some_and(|last| last.has_room(size, config.batch_size)) {
-        let last = queue.back_mut().expect("a queue with a last batch has a last batch");
+    if queue
+        .back()
+        .is_some_and(|last| last.has_room(size, config.batch_size))
+    {
+        let last = queue
+            .back_mut()
+            .expect("a queue with a last batch has a last batch");
         last.append(record, timestamp, Some(permit))?;
         return Ok((last, false));
     }

@@ -49,7 +49,10 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 enum Body {
     Open(Box<BatchBuilder>),
-    Encoded { bytes: Bytes, written: Option<Sequence> },
+    Encoded {
+        bytes: Bytes,
+        written: Option<Sequence>,
+    },
 }
 
 impl Batch {
@@ -71,11 +74,16 @@ impl Batch {
         base_timestamp: i64,
         permit: OwnedSemaphorePermit,
     ) -> (Self, Delivery) {
-        let body = Body::Encoded { bytes: encoded.bytes, written: None };
+        let body = Body::Encoded {
+            bytes: encoded.bytes,
+            written: None,
+        };
         let mut batch = Self::new(serial, body, permit);
         let outcome = Arc::new(Outcome::default());
         batch.records = encoded.records.unsigned_abs();
-        batch.parts.push(Part::new(outcome.clone(), 0..batch.records));
+        batch
+            .parts
+            .push(Part::new(outcome.clone(), 0..batch.records));
         batch.closed = true;
         let delivery = Delivery::new(outcome, 0..batch.records, base_timestamp);
         (batch, delivery)
@@ -131,7 +139,12 @@ impl Batch {
             .iter()
             .map(|header| (&*header.key, header.value.as_deref()))
             .collect();
-        builder.append(timestamp, record.key.as_deref(), record.value.as_deref(), &headers)?;
+        builder.append(
+            timestamp,
+            record.key.as_deref(),
+            record.value.as_deref(),
+            &headers,
+        )?;
         self.records += 1;
         if let Some(permit) = permit {
             self.permit.merge(permit);
@@ -175,7 +188,10 @@ impl Batch {
                     builder.set_producer(s.producer.id, s.producer.epoch, s.base);
                 }
                 let bytes = builder.build()?;
-                self.body = Body::Encoded { bytes: bytes.clone(), written: sequence };
+                self.body = Body::Encoded {
+                    bytes: bytes.clone(),
+                    written: sequence,
+                };
                 self.closed = true;
                 Ok(bytes)
             }
@@ -213,7 +229,10 @@ impl Batch {
                 let Some(permit) = permit else {
                     return Err((self, BatchError::Empty));
                 };
-                let body = Body::Encoded { bytes: second, written: None };
+                let body = Body::Encoded {
+                    bytes: second,
+                    written: None,
+                };
                 let mut other = Self::new(self.serial, body, permit);
                 other.created = self.created;
                 other.records = self.records - count;
@@ -222,7 +241,10 @@ impl Batch {
                 other.order = self.order.map(|order| order + u64::from(count));
                 other.sequence = self.sequence.map(|sequence| sequence.after(count));
                 other.last_error = self.last_error;
-                self.body = Body::Encoded { bytes: first, written: None };
+                self.body = Body::Encoded {
+                    bytes: first,
+                    written: None,
+                };
                 self.records = count;
                 self.own = None;
                 Ok((self, other))
@@ -239,8 +261,11 @@ impl Batch {
         let build = |records: &[logway_protocol::record::Record]| {
             let mut builder = BatchBuilder::new(compression);
             for record in records {
-                let headers: Vec<(&str, Option<&[u8]>)> =
-                    record.headers.iter().map(|h| (&*h.key, h.value.as_deref())).collect();
+                let headers: Vec<(&str, Option<&[u8]>)> = record
+                    .headers
+                    .iter()
+                    .map(|h| (&*h.key, h.value.as_deref()))
+                    .collect();
                 let (key, value) = (record.key.as_deref(), record.value.as_deref());
                 builder.append(record.timestamp, key, value, &headers)?;
             }

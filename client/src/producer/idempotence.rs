@@ -22,7 +22,10 @@ pub(crate) struct Sequence {
 impl Sequence {
     /// The number of the record `count` further on.
     pub(crate) fn after(self, count: u32) -> Self {
-        Self { base: advance(self.base, count), ..self }
+        Self {
+            base: advance(self.base, count),
+            ..self
+        }
     }
 }
 
@@ -45,12 +48,19 @@ pub(crate) struct Numbering {
 impl Numbering {
     /// Begins at 0 under `producer`.
     pub(crate) fn restart(&mut self, producer: Identity) {
-        *self = Self { producer: Some(producer), next: 0, broken: false };
+        *self = Self {
+            producer: Some(producer),
+            next: 0,
+            broken: false,
+        };
     }
 
     /// The number of the next batch.
     pub(crate) fn take(&mut self, records: u32) -> Option<Sequence> {
-        let sequence = Sequence { producer: self.producer?, base: self.next };
+        let sequence = Sequence {
+            producer: self.producer?,
+            base: self.next,
+        };
         self.next = advance(self.next, records);
         Some(sequence)
     }

@@ -43,6 +43,8 @@ impl Ledger {
 
     /// Whether everything up to `serial` is done.
     pub(crate) fn is_done(&self, serial: u64) -> bool {
-        self.open.first_key_value().is_none_or(|(first, _)| *first > serial)
+        self.open
+            .first_key_value()
+            .is_none_or(|(first, _)| *first > serial)
     }
 }

@@ -138,7 +138,9 @@ impl Producer {
         });
         let task = Sender::new(shared.clone()).run(scope.cancel.clone());
         scope.tracker.spawn(task);
-        Ok(Self { handle: Arc::new(Handle { shared, scope }) })
+        Ok(Self {
+            handle: Arc::new(Handle { shared, scope }),
+        })
     }
 
     /// Takes a record; waits while `buffer.memory` is used up.
@@ -175,7 +177,8 @@ impl Producer {
     ) -> Result<Delivery, SendError> {
         let timestamp = self.shared().check_batch(topic, partition, &batch)?;
         let permit = self.shared().wait_for_memory(batch.bytes.len()).await?;
-        self.shared().take_batch(topic, partition, (batch, timestamp), permit)
+        self.shared()
+            .take_batch(topic, partition, (batch, timestamp), permit)
     }
 
     /// Takes a batch encoded at the edge, or says [`SendError::Full`] where `send_batch` would
@@ -191,7 +194,8 @@ impl Producer {
     ) -> Result<Delivery, SendError> {
         let timestamp = self.shared().check_batch(topic, partition, &batch)?;
         let permit = self.shared().try_memory(batch.bytes.len())?;
-        self.shared().take_batch(topic, partition, (batch, timestamp), permit)
+        self.shared()
+            .take_batch(topic, partition, (batch, timestamp), permit)
     }
 
     /// Waits until everything taken before this call is answered for, whether stored or failed.
@@ -246,7 +250,11 @@ impl Producer {
 
 impl Shared {
     fn check_open(&self) -> Result<(), SendError> {
-        if self.closed.load(Ordering::Relaxed) { Err(SendError::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Relaxed) {
+            Err(SendError::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     fn check(&self, record: &ProducerRecord) -> Result<usize, SendError> {
@@ -262,7 +270,9 @@ impl Shared {
         batch: &EncodedBatch,
     ) -> Result<i64, SendError> {
         self.check_target(topic, partition, batch.bytes.len())?;
-        let header = batch.check().map_err(|error| SendError::InvalidBatch(Arc::new(error)))?;
+        let header = batch
+            .check()
+            .map_err(|error| SendError::InvalidBatch(Arc::new(error)))?;
         Ok(header.base_timestamp)
     }
 
@@ -280,7 +290,11 @@ impl Shared {
             return Err(SendError::InvalidPartition(partition));
         }
         let max = self.config.max_request_size.min(self.config.buffer_memory);
-        if size > max { Err(SendError::TooLarge { size, max }) } else { Ok(()) }
+        if size > max {
+            Err(SendError::TooLarge { size, max })
+        } else {
+            Ok(())
+        }
     }
 
     fn try_memory(&self, size: usize) -> Result<OwnedSemaphorePermit, SendError> {
@@ -299,7 +313,11 @@ impl Shared {
         }
         let _waiting = Waiting::new(self);
         let permits = u32::try_from(size).unwrap_or(u32::MAX);
-        self.memory.clone().acquire_many_owned(permits).await.map_err(|_| SendError::Closed)
+        self.memory
+            .clone()
+            .acquire_many_owned(permits)
+            .await
+            .map_err(|_| SendError::Closed)
     }
 
     fn take(
@@ -385,6 +403,8 @@ impl Drop for Waiting<'_> {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

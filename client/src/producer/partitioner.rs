@@ -49,16 +49,19 @@ impl Sticky {
         bytes: usize,
         switch_at: usize,
     ) -> Option<i32> {
-        let current = self
-            .partition
-            .filter(|current| self.bytes < switch_at && available.iter().any(|(p, _)| p == current));
+        let current = self.partition.filter(|current| {
+            self.bytes < switch_at && available.iter().any(|(p, _)| p == current)
+        });
         let chosen = match current {
             Some(current) => current,
             None => {
                 self.bytes = 0;
                 let least = available.iter().map(|(_, waiting)| *waiting).min()?;
-                let mut best: Vec<i32> =
-                    available.iter().filter(|(_, w)| *w == least).map(|(p, _)| *p).collect();
+                let mut best: Vec<i32> = available
+                    .iter()
+                    .filter(|(_, w)| *w == least)
+                    .map(|(p, _)| *p)
+                    .collect();
                 if best.len() > 1 {
                     best.retain(|partition| Some(*partition) != self.partition);
                 }

@@ -89,7 +89,12 @@ impl Plan {
                 renumber(queue, identity);
                 if let (Some(leader), Some(front)) = (leader, queue.batches.front()) {
                     let (topic, partition) = (name.clone(), *partition);
-                    candidates.push(Candidate { created: front.created, topic, partition, leader });
+                    candidates.push(Candidate {
+                        created: front.created,
+                        topic,
+                        partition,
+                        leader,
+                    });
                 }
             }
         }
@@ -119,7 +124,10 @@ impl Plan {
         ledger: &mut Ledger,
         situation: &Situation<'_>,
     ) {
-        let refused = situation.metadata.topic_error(name).filter(|code| !code.is_retriable());
+        let refused = situation
+            .metadata
+            .topic_error(name)
+            .filter(|code| !code.is_retriable());
         if let Some(code) = refused {
             let error = DeliveryError::Rejected { code, detail: None };
             self.fail_topic(topic, ledger, &error);
@@ -133,19 +141,40 @@ impl Plan {
             }
             None => self.wants_metadata = true,
         }
-        let Some(timeout) = situation.config.delivery_timeout else { return };
-        while topic.unplaced.front().is_some_and(|w| w.created + timeout <= situation.now) {
+        let Some(timeout) = situation.config.delivery_timeout else {
+            return;
+        };
+        while topic
+            .unplaced
+            .front()
+            .is_some_and(|w| w.created + timeout <= situation.now)
+        {
             if let Some(waiting) = topic.unplaced.pop_front() {
                 ledger.end(waiting.serial);
                 ledger.records -= 1;
-                let error =
-                    DeliveryError::TimedOut { after: timeout, last: None, maybe_delivered: false };
+                let error = DeliveryError::TimedOut {
+                    after: timeout,
+                    last: None,
+                    maybe_delivered: false,
+                };
                 waiting.part.answer(super::delivery::Answer::Failed(error));
             }
         }
-        let waiting = topic.unplaced.front().map(|waiting| waiting.created + timeout);
-        while topic.unbound.front().is_some_and(|b| b.created + timeout <= situation.now) {
-            self.failed.extend(topic.unbound.pop_front().map(|batch| timed_out(batch, timeout)));
+        let waiting = topic
+            .unplaced
+            .front()
+            .map(|waiting| waiting.created + timeout);
+        while topic
+            .unbound
+            .front()
+            .is_some_and(|b| b.created + timeout <= situation.now)
+        {
+            self.failed.extend(
+                topic
+                    .unbound
+                    .pop_front()
+                    .map(|batch| timed_out(batch, timeout)),
+            );
         }
         let unbound = topic.unbound.front().map(|batch| batch.created + timeout);
         for at in waiting.into_iter().chain(unbound) {
@@ -163,9 +192,12 @@ impl Plan {
         for waiting in topic.unplaced.drain(..) {
             ledger.end(waiting.serial);
             ledger.records -= 1;
-            waiting.part.answer(super::delivery::Answer::Failed(error.clone()));
+            waiting
+                .part
+                .answer(super::delivery::Answer::Failed(error.clone()));
         }
-        self.failed.extend(topic.unbound.drain(..).map(|batch| (batch, error.clone())));
+        self.failed
+            .extend(topic.unbound.drain(..).map(|batch| (batch, error.clone())));
         for queue in topic.partitions.values_mut() {
             for batch in queue.batches.drain(..) {
                 queue.numbering.broken |= batch.sequence.is_some();
@@ -185,11 +217,21 @@ impl Plan {
                 let count = situation.metadata.partition_count(name).unwrap_or_default();
                 let all = 0..i32::try_from(count).unwrap_or(i32::MAX);
                 let led = all.filter(|p| situation.metadata.leader(name, *p).is_some());
-                led.map(|p| (p, topic.partitions.get(&p).map_or(0, PartitionQueue::waiting_bytes)))
-                    .collect()
+                led.map(|p| {
+                    (
+                        p,
+                        topic
+                            .partitions
+                            .get(&p)
+                            .map_or(0, PartitionQueue::waiting_bytes),
+                    )
+                })
+                .collect()
             });
             let size = front.size();
-            let chosen = topic.sticky.choose(available, size, situation.config.batch_size);
+            let chosen = topic
+                .sticky
+                .choose(available, size, situation.config.batch_size);
             let (Some(chosen), Some(batch)) = (chosen, chosen.and(topic.unbound.pop_front()))
             else {
                 self.wants_metadata = true;
@@ -210,7 +252,11 @@ impl Plan {
         situation: &Situation<'_>,
     ) -> Option<i32> {
         if let Some(timeout) = situation.config.delivery_timeout {
-            while queue.batches.front().is_some_and(|b| b.created + timeout <= situation.now) {
+            while queue
+                .batches
+                .front()
+                .is_some_and(|b| b.created + timeout <= situation.now)
+            {
                 if let Some(batch) = queue.batches.pop_front() {
                     queue.numbering.broken |= batch.sequence.is_some();
                     self.failed.push(timed_out(batch, timeout));
@@ -228,7 +274,8 @@ impl Plan {
                 let topic = name.clone();
                 let error = DeliveryError::UnknownPartition { topic, partition };
                 let batches = queue.batches.drain(..);
-                self.failed.extend(batches.map(|batch| (batch, error.clone())));
+                self.failed
+                    .extend(batches.map(|batch| (batch, error.clone())));
             } else {
                 self.wants_metadata = true;
             }
@@ -249,8 +296,15 @@ impl Plan {
         (identity, sizes): (&Identification, &mut HashMap<i32, usize>),
         situation: &Situation<'_>,
     ) {
-        let Candidate { topic, partition, leader, .. } = candidate;
-        let Some(front) = queue.batches.front_mut() else { return };
+        let Candidate {
+            topic,
+            partition,
+            leader,
+            ..
+        } = candidate;
+        let Some(front) = queue.batches.front_mut() else {
+            return;
+        };
         match situation.nodes.get(&leader) {
             None => {
                 self.connect.insert(leader);
@@ -274,7 +328,9 @@ impl Plan {
         } else if situation.config.acks != Acks::None && !queue.in_flight.is_empty() {
             return;
         }
-        let Some(mut batch) = queue.batches.pop_front() else { return };
+        let Some(mut batch) = queue.batches.pop_front() else {
+            return;
+        };
         if situation.config.enable_idempotence && batch.sequence.is_none() {
             batch.sequence = queue.numbering.take(batch.records);
         }
@@ -284,17 +340,19 @@ impl Plan {
         queue.in_flight_node = leader;
         *used += batch.size();
         batch.closed = true;
-        self.requests.entry(leader).or_default().push(Item { topic, partition, batch });
+        self.requests.entry(leader).or_default().push(Item {
+            topic,
+            partition,
+            batch,
+        });
     }
 }
 
 /// Whether the first batch of an idempotent partition may go.
-fn may_go(
-    queue: &mut PartitionQueue,
-    leader: i32,
-    identity: super::idempotence::Identity,
-) -> bool {
-    let Some(front) = queue.batches.front() else { return false };
+fn may_go(queue: &mut PartitionQueue, leader: i32, identity: super::idempotence::Identity) -> bool {
+    let Some(front) = queue.batches.front() else {
+        return false;
+    };
     if queue.numbering.broken {
         return false;
     }
@@ -321,7 +379,9 @@ fn renumber(queue: &mut PartitionQueue, identity: &mut Identification) {
     if let Some(used) = queue.numbering.producer {
         identity.bump(used);
     }
-    let Some(identity) = identity.known() else { return };
+    let Some(identity) = identity.known() else {
+        return;
+    };
     queue.numbering.restart(identity);
     for batch in &mut queue.batches {
         if batch.sequence.is_some() {

@@ -57,7 +57,11 @@ struct Node {
 #[derive(Debug)]
 enum Done {
     Connected(i32, Result<Connection, RequestError>),
-    Answered { node: i32, items: Vec<Item>, answer: Result<ProduceResponse, RequestError> },
+    Answered {
+        node: i32,
+        items: Vec<Item>,
+        answer: Result<ProduceResponse, RequestError>,
+    },
     Identified(Result<Identity, DeliveryError>),
 }
 
@@ -119,7 +123,12 @@ impl Sender {
             if plan.requests.is_empty() {
                 let paused = self.nodes.values().filter_map(|node| node.not_before);
                 let paused = paused.filter(|at| *at > Instant::now());
-                return plan.next.into_iter().chain(paused).chain(self.identity_not_before).min();
+                return plan
+                    .next
+                    .into_iter()
+                    .chain(paused)
+                    .chain(self.identity_not_before)
+                    .min();
             }
             for (node, items) in plan.requests {
                 self.send(node, items).await;
@@ -154,7 +163,11 @@ impl Sender {
             nodes: &nodes,
             pressed: self.shared.waiting.load(Ordering::Relaxed) > 0,
         };
-        Plan::make(&mut self.shared.accumulator.lock(), &mut self.identity, &situation)
+        Plan::make(
+            &mut self.shared.accumulator.lock(),
+            &mut self.identity,
+            &situation,
+        )
     }
 
     fn connect(&mut self, id: i32) {
@@ -162,9 +175,8 @@ impl Sender {
         if !node.connecting {
             node.connecting = true;
             let cluster = self.shared.cluster.clone();
-            self.jobs.spawn(async move {
-                Done::Connected(id, cluster.node(id, Lane::Main).await)
-            });
+            self.jobs
+                .spawn(async move { Done::Connected(id, cluster.node(id, Lane::Main).await) });
         }
     }
 
@@ -175,13 +187,20 @@ impl Sender {
         self.identity = Identification::Asked;
         let cluster = self.shared.cluster.clone();
         self.jobs.spawn(async move {
-            let request = InitProducerIdRequest { transactional_id: None, ..Default::default() };
-            let answer = cluster.call_any(&request).await.map_err(DeliveryError::Request);
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                ..Default::default()
+            };
+            let answer = cluster
+                .call_any(&request)
+                .await
+                .map_err(DeliveryError::Request);
             Done::Identified(answer.and_then(|response| {
                 match ErrorCode::check(response.error_code) {
-                    Ok(()) => {
-                        Ok(Identity { id: response.producer_id, epoch: response.producer_epoch })
-                    }
+                    Ok(()) => Ok(Identity {
+                        id: response.producer_id,
+                        epoch: response.producer_epoch,
+                    }),
                     Err(code) => Err(DeliveryError::Rejected { code, detail: None }),
                 }
             }))
@@ -226,7 +245,13 @@ impl Sender {
         F: Future<Output = Result<ProduceResponse, RequestError>> + Send + 'static,
     {
         self.nodes.entry(node).or_default().in_flight += 1;
-        self.jobs.spawn(async move { Done::Answered { node, items, answer: answer.await } });
+        self.jobs.spawn(async move {
+            Done::Answered {
+                node,
+                items,
+                answer: answer.await,
+            }
+        });
     }
 
     /// The request for these items; those that cannot be encoded are answered for and removed.
@@ -256,8 +281,14 @@ impl Sender {
                 self.settle_failed(item, &DeliveryError::Rejected { code, detail: None });
                 continue;
             }
-            let data = PartitionProduceData { index: item.partition, records: Some(bytes) };
-            match topic_data.iter_mut().find(|topic| *topic.name == *item.topic) {
+            let data = PartitionProduceData {
+                index: item.partition,
+                records: Some(bytes),
+            };
+            match topic_data
+                .iter_mut()
+                .find(|topic| *topic.name == *item.topic)
+            {
                 Some(topic) => topic.partition_data.push(data),
                 None => topic_data.push(TopicProduceData {
                     name: (*item.topic).into(),
@@ -291,7 +322,11 @@ impl Sender {
                     }
                 }
             }
-            Ok(Done::Answered { node, items, answer }) => {
+            Ok(Done::Answered {
+                node,
+                items,
+                answer,
+            }) => {
                 if let Some(node) = self.nodes.get_mut(&node) {
                     node.in_flight -= 1;
                     let throttle = answer.as_ref().map_or(0, |a| a.throttle_time_ms);

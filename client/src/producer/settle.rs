@@ -64,7 +64,10 @@ impl Sender {
         let is_earliest = self.with_queue(&item, |queue| queue.is_earliest(order));
         let code = ErrorCode::from_code(answer.error_code);
         match judge(&answer, &item.batch, is_earliest.unwrap_or(true)) {
-            Verdict::Stored { base_offset, log_append_time } => {
+            Verdict::Stored {
+                base_offset,
+                log_append_time,
+            } => {
                 self.settle_stored(item, base_offset, log_append_time);
             }
             Verdict::Retry => {
@@ -108,7 +111,9 @@ impl Sender {
                     && (response.responses.len() == 1 || Some(topic.topic_id) == id))
         })?;
         let mut partitions = topic.partition_responses.iter();
-        partitions.find(|partition| partition.index == item.partition).cloned()
+        partitions
+            .find(|partition| partition.index == item.partition)
+            .cloned()
     }
 
     fn with_queue<T>(
@@ -129,13 +134,16 @@ impl Sender {
 
     fn land(&self, item: &Item) {
         let order = item.batch.order;
-        self.with_queue(item, |queue| queue.in_flight.retain(|other| Some(*other) != order));
+        self.with_queue(item, |queue| {
+            queue.in_flight.retain(|other| Some(*other) != order)
+        });
     }
 
     fn settle_stored(&mut self, item: Item, base_offset: i64, log_append_time: Option<i64>) {
         self.land(&item);
         let partition = item.partition;
-        self.shared.stored(item.batch, partition, base_offset, log_append_time);
+        self.shared
+            .stored(item.batch, partition, base_offset, log_append_time);
     }
 
     /// Reports a batch; the numbers it had are a gap now.
@@ -164,7 +172,11 @@ impl Sender {
     fn return_batch(&self, topic: &std::sync::Arc<str>, partition: i32, batch: Batch) {
         let mut accumulator = self.shared.accumulator.lock();
         let topic = accumulator.topics.entry(topic.clone()).or_default();
-        topic.partitions.entry(partition).or_default().put_back(batch);
+        topic
+            .partitions
+            .entry(partition)
+            .or_default()
+            .put_back(batch);
     }
 
     fn split(&mut self, item: Item, code: ErrorCode) {
@@ -188,7 +200,8 @@ impl Sender {
                 if let Some(sequence) = sequence {
                     self.break_numbering(&item, sequence.producer);
                 }
-                self.shared.fail(item.batch, &DeliveryError::TooLarge { size });
+                self.shared
+                    .fail(item.batch, &DeliveryError::TooLarge { size });
             }
         }
     }
@@ -196,21 +209,25 @@ impl Sender {
 
 impl super::Shared {
     /// Answers for a stored batch and frees its memory.
-    fn stored(
-        &self,
-        batch: Batch,
-        partition: i32,
-        base_offset: i64,
-        log_append_time: Option<i64>,
-    ) {
-        let answer = Answer::Stored { partition, base_offset, log_append_time };
-        self.delivered.fetch_add(u64::from(batch.records), std::sync::atomic::Ordering::Relaxed);
+    fn stored(&self, batch: Batch, partition: i32, base_offset: i64, log_append_time: Option<i64>) {
+        let answer = Answer::Stored {
+            partition,
+            base_offset,
+            log_append_time,
+        };
+        self.delivered.fetch_add(
+            u64::from(batch.records),
+            std::sync::atomic::Ordering::Relaxed,
+        );
         self.answer(batch, &answer);
     }
 
     /// Answers for a batch that is given up and frees its memory.
     pub(super) fn fail(&self, batch: Batch, error: &DeliveryError) {
-        self.failed.fetch_add(u64::from(batch.records), std::sync::atomic::Ordering::Relaxed);
+        self.failed.fetch_add(
+            u64::from(batch.records),
+            std::sync::atomic::Ordering::Relaxed,
+        );
         self.answer(batch, &Answer::Failed(error.clone()));
     }
 

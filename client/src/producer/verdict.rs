@@ -18,7 +18,10 @@ const CORRUPT_ATTEMPTS_MAX: u32 = 3;
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It is stored.
-    Stored { base_offset: i64, log_append_time: Option<i64> },
+    Stored {
+        base_offset: i64,
+        log_append_time: Option<i64>,
+    },
     /// Send it again after a pause.
     Retry,
     /// Send it again under a higher epoch.
@@ -44,9 +47,10 @@ pub(crate) fn judge(
             log_append_time: (response.log_append_time_ms >= 0)
                 .then_some(response.log_append_time_ms),
         },
-        ErrorCode::DuplicateSequenceNumber => {
-            Verdict::Stored { base_offset: -1, log_append_time: None }
-        }
+        ErrorCode::DuplicateSequenceNumber => Verdict::Stored {
+            base_offset: -1,
+            log_append_time: None,
+        },
         ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge if batch.records > 1 => {
             Verdict::Split
         }
@@ -67,7 +71,9 @@ pub(crate) fn judge(
         {
             Verdict::NewIdentity
         }
-        ErrorCode::CorruptMessage if batch.attempts >= CORRUPT_ATTEMPTS_MAX => reject(response, code),
+        ErrorCode::CorruptMessage if batch.attempts >= CORRUPT_ATTEMPTS_MAX => {
+            reject(response, code)
+        }
         ErrorCode::CorruptMessage => Verdict::Retry,
         code if code.is_retriable() => Verdict::Retry,
         code => reject(response, code),

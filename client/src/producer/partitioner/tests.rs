@@ -14,7 +14,10 @@ fn murmur2_is_javas() {
         ("foobar", -790_332_482),
         ("a-little-bit-long-string", -985_981_536),
         ("a-little-bit-longer-string", -1_486_304_829),
-        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        (
+            "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
+            -58_897_971,
+        ),
         ("abc", 479_470_107),
     ] {
         assert_eq!(murmur2(text.as_bytes()).cast_signed(), hash, "{text}");
@@ -43,7 +46,9 @@ fn sticks_until_a_batch_is_full_then_moves_on() {
 fn reaches_every_partition_and_prefers_the_least_loaded() {
     let mut sticky = Sticky::default();
     let available = [(0, 0), (1, 0), (2, 0), (3, 0)];
-    let seen: HashSet<_> = (0..400).map(|_| sticky.choose(&available, 100, 100)).collect();
+    let seen: HashSet<_> = (0..400)
+        .map(|_| sticky.choose(&available, 100, 100))
+        .collect();
     assert_eq!(seen.len(), 4);
     for _ in 0..20 {
         assert_eq!(sticky.choose(&[(0, 9), (1, 0), (2, 9)], 100, 100), Some(1));

@@ -1,0 +1,260 @@
+//! Committed offsets: writing them, by the caller or by the clock, and reading them.
+//!
+//! Invariant: a member commits under its generation only, so that a member that was replaced
+//! cannot overwrite its successor's offsets. Step 10 of the hallway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use logway_protocol::error_code::ErrorCode;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::coordinator::{Coordinator, Failure};
+use super::lookup::{self, Committer};
+use super::state::Mode;
+use super::{Consumer, Shared};
+use crate::backoff::Backoff;
+use crate::error::{CommitError, OffsetsError};
+use crate::topic::TopicPartition;
+
+/// Longest that an automatic commit holds up a rebalance or a close.
+const LAST_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Consumer {
+    /// Commits offsets for the group; an offset is that of the next record to read.
+    ///
+    /// # Errors
+    /// The offsets are not committed, see [`CommitError`]; with [`CommitError::Lost`] others may
+    /// work on the partitions already.
+    pub async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
+        self.shared.commit(offsets).await
+    }
+
+    /// Commits the positions of all partitions read at present: everything handed out counts as
+    /// done.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_positions(&self) -> Result<(), CommitError> {
+        let positions = self.shared.state.lock().positions();
+        self.shared.commit(&positions).await
+    }
+
+    /// The group's committed offsets; nothing where there is none.
+    ///
+    /// # Errors
+    /// They cannot be read, see [`OffsetsError`].
+    pub async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, OffsetsError> {
+        self.shared.committed(partitions).await
+    }
+
+    /// Commits positions in the background when it is time; returns when to look again.
+    pub(super) fn commit_in_time(&self, committed_at: &mut Instant) -> Option<Instant> {
+        let config = &self.shared.config;
+        if !config.enable_auto_commit {
+            return None;
+        }
+        let due = *committed_at + config.auto_commit_interval;
+        if Instant::now() < due {
+            return Some(due);
+        }
+        *committed_at = Instant::now();
+        let positions = self.shared.state.lock().positions();
+        let shared = self.shared.clone();
+        let limit = config.auto_commit_interval.max(LAST_COMMIT_TIMEOUT);
+        let cancel = self.scope.cancel.clone();
+        self.scope.tracker.spawn(async move {
+            let committed = tokio::time::timeout(limit, shared.commit(&positions));
+            tokio::select! {
+                committed = committed => shared.report(committed.unwrap_or(Err(late(limit)))),
+                () = cancel.cancelled() => {}
+            }
+        });
+        Some(*committed_at + config.auto_commit_interval)
+    }
+
+    /// The last automatic commit before partitions go to others.
+    pub(super) async fn commit_before_revocation(&self) {
+        if self.shared.config.enable_auto_commit {
+            let limit = LAST_COMMIT_TIMEOUT;
+            let committed = tokio::time::timeout(limit, self.commit_positions()).await;
+            self.shared.report(committed.unwrap_or(Err(late(limit))));
+        }
+    }
+}
+
+fn late(after: Duration) -> CommitError {
+    CommitError::TimedOut { after }
+}
+
+impl Shared {
+    fn report(&self, committed: Result<(), CommitError>) {
+        if let Err(error) = committed {
+            warn!(
+                target: "logway_client",
+                %error, group = self.config.group_id.as_deref(),
+                "automatic commit failed, records since the last one may be read again"
+            );
+        }
+    }
+
+    /// Who commits at present.
+    fn committer(&self) -> Result<Committer, CommitError> {
+        let state = self.state.lock();
+        match (&state.membership, state.mode) {
+            (Some(membership), _) => Ok(Committer {
+                generation: membership.generation,
+                member_id: membership.member_id.clone(),
+                instance_id: self.config.group_instance_id.as_deref().map(Arc::from),
+            }),
+            (None, Mode::Group) => Err(CommitError::Rebalancing),
+            (None, Mode::Idle | Mode::Manual) => Ok(Committer::nobody()),
+        }
+    }
+
+    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
+        let coordinator = self.coordinator.as_ref().ok_or(CommitError::NoGroup)?;
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let client = &self.config.client;
+        let after = client.default_api_timeout;
+        let deadline = Instant::now() + after;
+        let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
+        let first = self.committer()?;
+        loop {
+            let committer = self.committer()?;
+            if committer.generation != first.generation {
+                return Err(CommitError::Lost {
+                    generation: first.generation,
+                });
+            }
+            let attempt = lookup::commit(coordinator, &committer, offsets, client.request_timeout);
+            let failure = match tokio::time::timeout_at(deadline, attempt).await {
+                Ok(Ok(results)) => match first_error(&results) {
+                    None => return Ok(()),
+                    Some((partition, code)) => {
+                        refused(partition, code, committer.generation)?;
+                        Failure::Code(code)
+                    }
+                },
+                Ok(Err(failure)) => failure,
+                Err(_) => return Err(CommitError::TimedOut { after }),
+            };
+            match failure {
+                Failure::Request(crate::RequestError::Closed) => return Err(CommitError::Closed),
+                Failure::Request(error) if !error.is_retriable() => {
+                    return Err(CommitError::Request(error));
+                }
+                _ => {}
+            }
+            let pause = backoff.next();
+            if Instant::now() + pause >= deadline {
+                return Err(CommitError::TimedOut { after });
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<i64>)>, OffsetsError> {
+        let coordinator = self.coordinator.as_ref().ok_or(OffsetsError::NoGroup)?;
+        let isolation = self.config.isolation_level;
+        let found = read(
+            coordinator,
+            Some(partitions),
+            isolation,
+            &self.config.client,
+        )
+        .await?;
+        let offset_of = |partition: &TopicPartition| {
+            let committed = found
+                .iter()
+                .find(|committed| committed.partition == *partition);
+            committed
+                .map(|committed| committed.offset)
+                .filter(|offset| *offset >= 0)
+        };
+        Ok(partitions
+            .iter()
+            .map(|p| (p.clone(), offset_of(p)))
+            .collect())
+    }
+}
+
+/// A group's committed offsets, tried again until they are there or time is up.
+pub(crate) async fn read(
+    coordinator: &Coordinator,
+    partitions: Option<&[TopicPartition]>,
+    isolation: crate::IsolationLevel,
+    client: &crate::ClientConfig,
+) -> Result<Vec<lookup::Committed>, OffsetsError> {
+    let after = client.default_api_timeout;
+    let deadline = Instant::now() + after;
+    let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
+    loop {
+        let attempt = lookup::committed(coordinator, partitions, isolation, client.request_timeout);
+        match tokio::time::timeout_at(deadline, attempt).await {
+            Ok(Ok(found)) => {
+                let error = found
+                    .iter()
+                    .find(|committed| committed.code != ErrorCode::None);
+                match error {
+                    None => return Ok(found),
+                    Some(refused) if !refused.code.is_retriable() => {
+                        let (partition, code) = (refused.partition.clone(), refused.code);
+                        return Err(OffsetsError::Partition { partition, code });
+                    }
+                    Some(_) => {}
+                }
+            }
+            Ok(Err(failure)) if failure.is_retriable() => {}
+            Ok(Err(Failure::Request(error))) => return Err(OffsetsError::Request(error)),
+            Ok(Err(Failure::Code(code))) => {
+                return Err(OffsetsError::Group {
+                    group: coordinator.group().clone(),
+                    code,
+                });
+            }
+            Err(_) => return Err(OffsetsError::TimedOut { after }),
+        }
+        let pause = backoff.next();
+        if Instant::now() + pause >= deadline {
+            return Err(OffsetsError::TimedOut { after });
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn first_error(results: &[(TopicPartition, ErrorCode)]) -> Option<(&TopicPartition, ErrorCode)> {
+    results
+        .iter()
+        .find(|(_, code)| *code != ErrorCode::None)
+        .map(|(p, code)| (p, *code))
+}
+
+/// An error for good, unless the code may pass.
+fn refused(
+    partition: &TopicPartition,
+    code: ErrorCode,
+    generation: i32,
+) -> Result<(), CommitError> {
+    match code {
+        ErrorCode::RebalanceInProgress => Err(CommitError::Rebalancing),
+        ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId => {
+            Err(CommitError::Lost { generation })
+        }
+        // The coordinator answers for a partition that its metadata does not have (yet).
+        code if code.is_retriable() => Ok(()),
+        code => Err(CommitError::Rejected {
+            partition: partition.clone(),
+            code,
+        }),
+    }
+}

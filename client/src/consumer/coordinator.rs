@@ -1,0 +1,144 @@
+//! The broker that looks after a group: finding it, and the requests about the group's offsets.
+//!
+//! Invariant: each function here is one attempt; its caller decides about the next. A wrong or
+//! lost coordinator is forgotten at once. Step 10 of the hallway.
+
+use std::sync::Arc;
+
+use logway_protocol::error_code::ErrorCode;
+use logway_protocol::message::Request;
+use logway_protocol::message::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use parking_lot::Mutex;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Lane};
+use crate::connection::Connection;
+use crate::error::RequestError;
+use crate::metadata::address_of;
+
+/// First version of FindCoordinator that takes several keys (KIP-699).
+const SEVERAL_KEYS: i16 = 4;
+
+/// A group's coordinator, as far as it is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Coordinator {
+    cluster: Cluster,
+    group: Arc<str>,
+    known: Arc<Mutex<Option<(i32, Arc<str>)>>>,
+}
+
+/// Why one attempt failed.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// No answer.
+    Request(RequestError),
+    /// The answer is an error.
+    Code(ErrorCode),
+}
+
+impl Failure {
+    /// Whether another attempt can help.
+    pub(crate) fn is_retriable(&self) -> bool {
+        match self {
+            Self::Request(error) => error.is_retriable(),
+            Self::Code(code) => code.is_retriable(),
+        }
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl Coordinator {
+    pub(crate) fn new(cluster: Cluster, group: Arc<str>) -> Self {
+        Self {
+            cluster,
+            group,
+            known: Arc::default(),
+        }
+    }
+
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    /// Asks for the coordinator anew next time.
+    pub(crate) fn forget(&self) {
+        *self.known.lock() = None;
+    }
+
+    /// Forgets the coordinator if this error says that it is the wrong one.
+    pub(crate) fn observe(&self, code: ErrorCode) {
+        if matches!(
+            code,
+            ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable
+        ) {
+            self.forget();
+        }
+    }
+
+    /// A connection to the coordinator.
+    pub(crate) async fn connection(&self, lane: Lane) -> Result<Connection, Failure> {
+        let known = self.known.lock().clone();
+        let (node, address) = match known {
+            Some(known) => known,
+            None => {
+                let found = self.find().await?;
+                *self.known.lock() = Some(found.clone());
+                found
+            }
+        };
+        let connected = self.cluster.at(node, lane, &address).await;
+        if connected.is_err() {
+            self.forget();
+        }
+        Ok(connected?)
+    }
+
+    /// One request to the coordinator.
+    pub(crate) async fn call<R: Request>(
+        &self,
+        lane: Lane,
+        timeout: Duration,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<R::Response, Failure> {
+        let connection = self.connection(lane).await?;
+        let version = connection.version::<R>()?;
+        let answer = match connection.start(version, &build(version), timeout).await {
+            Ok(answer) => answer.await,
+            Err(error) => Err(error),
+        };
+        if answer.is_err() {
+            self.forget();
+        }
+        Ok(answer?)
+    }
+
+    async fn find(&self) -> Result<(i32, Arc<str>), Failure> {
+        let connection = self.cluster.any().await?;
+        let version = connection.version::<FindCoordinatorRequest>()?;
+        let mut request = FindCoordinatorRequest::default();
+        if version >= SEVERAL_KEYS {
+            request.coordinator_keys = vec![(*self.group).into()];
+        } else {
+            request.key = (*self.group).into();
+        }
+        let timeout = self.cluster.config().request_timeout;
+        let response: FindCoordinatorResponse =
+            connection.start(version, &request, timeout).await?.await?;
+        let (code, node, host, port) = match response.coordinators.first() {
+            Some(found) => (found.error_code, found.node_id, &found.host, found.port),
+            None => (
+                response.error_code,
+                response.node_id,
+                &response.host,
+                response.port,
+            ),
+        };
+        ErrorCode::check(code).map_err(Failure::Code)?;
+        Ok((node, address_of(host, port)))
+    }
+}
