@@ -15,4 +15,4 @@ mod store;
 mod tests;
 
 pub(crate) use record::{FileId, FileRecord};
-pub(crate) use store::{OpenError, Store};
+pub(crate) use store::Store;

@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** the files' reader never waits in here; what cannot be taken now is given back.
 
-//mod producer;
+mod partitions;
+mod producer;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-//pub(crate) use producer::{Cluster, OutputError};
+pub(crate) use producer::Cluster;
 
 /// A record batch, encoded, with what is needed to hear of its fate.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Tests of the file input without a broker. Step 2 of the hallway.
 
 mod framing;
+mod model;
 mod rig;
 mod stories;
