@@ -6,6 +6,7 @@
 //! **Invariant:** no constructor touches the network, every queue is bounded in bytes or number,
 //! and a broker that is away for hours costs a connection attempt now and then and nothing else.
 
+mod admin;
 mod backoff;
 mod cluster;
 mod config;
@@ -16,6 +17,11 @@ mod metadata;
 mod producer;
 mod topic;
 
+pub use admin::{
+    Admin, Broker, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSource,
+    GroupDescription, GroupListing, ListedOffset, MemberDescription, NewTopic, OffsetSpec,
+    PartitionDescription, Results, TopicDescription, TopicListing,
+};
 pub use config::{
     Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, IsolationLevel,
     ProducerConfig,
@@ -28,6 +34,7 @@ pub use logway_protocol::batch::TimestampType;
 pub use logway_protocol::compression::Compression;
 pub use logway_protocol::error_code::ErrorCode;
 pub use logway_protocol::record::RecordHeader;
+pub use logway_protocol::uuid::Uuid;
 pub use producer::{
     Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata,
 };

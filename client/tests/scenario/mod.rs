@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use logway_client::{ClientConfig, ProducerConfig};
+use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, ProducerRecord};
 
+mod consume;
 mod produce;
 
 /// Longest a step of a scenario may take.
@@ -24,11 +25,49 @@ pub(crate) fn client(scenario: &str) -> Option<ClientConfig> {
 /// A name that no other test and no earlier run uses.
 pub(crate) fn fresh(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format!("{name}-{}-{}", now.as_nanos(), NEXT.fetch_add(1, Ordering::Relaxed))
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!(
+        "{name}-{}-{}",
+        now.as_nanos(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// A producer's settings for that cluster.
 pub(crate) fn producer(client: &ClientConfig) -> ProducerConfig {
-    ProducerConfig { client: client.clone(), ..Default::default() }
+    ProducerConfig {
+        client: client.clone(),
+        ..Default::default()
+    }
+}
+
+/// Makes a topic with this many partitions.
+pub(crate) async fn create(client: &ClientConfig, topic: &str, partitions: i32) {
+    let admin = logway_client::Admin::new(client.clone()).unwrap();
+    let topic = logway_client::NewTopic {
+        partitions,
+        ..logway_client::NewTopic::new(topic)
+    };
+    admin.create_topic(topic).await.unwrap();
+}
+
+/// Sends `value 0`, `value 1`, … in turn to all partitions, with timestamps from 1,000,000 on.
+pub(crate) async fn fill(client: &ClientConfig, topic: &str, count: i64) {
+    let admin = logway_client::Admin::new(client.clone()).unwrap();
+    let partitions = admin.partitions(topic).await.unwrap();
+    let producer = Producer::new(producer(client)).unwrap();
+    for n in 0..count {
+        let mut record = ProducerRecord::new(topic, format!("value {n}"));
+        record.partition = Some(i32::try_from(n % partitions as i64).unwrap());
+        record.timestamp = Some(1_000_000 + n);
+        let _in_flush = producer.send(record).await.unwrap();
+    }
+    assert_eq!(producer.close(PATIENCE).await, 0);
+}
+
+/// A record's value as text.
+pub(crate) fn text(record: &ConsumerRecord) -> String {
+    String::from_utf8(record.value.as_deref().unwrap_or_default().to_vec()).unwrap()
 }
