@@ -43,8 +43,9 @@ impl Epochs {
         let epochs = Epochs {
             path,
             entries: read.unwrap_or_default().into(),
-            version: 0,
-            written: 0,
+            // What was found may be in the page cache only, left there by a killed process.
+            version: u64::from(is_there),
+            written: u64::from(is_there),
             synced: 0,
         };
         Ok((epochs, is_there))
@@ -130,6 +131,11 @@ impl Epochs {
         self.written == self.version
     }
 
+    /// Where the oldest epoch begins.
+    pub(crate) fn first_offset(&self) -> Option<i64> {
+        self.entries.first().map(|entry| entry.start_offset)
+    }
+
     /// Newest epoch.
     pub(crate) fn latest(&self) -> Option<i32> {
         self.entries.last().map(|entry| entry.epoch)
@@ -138,6 +144,11 @@ impl Epochs {
     /// The file's path and the version it holds, if a sync of file and folder is due.
     pub(crate) fn unsynced(&self) -> Option<(&Path, u64)> {
         (self.written > self.synced).then_some((&self.path, self.written))
+    }
+
+    /// Notes that the file was left by a clean shutdown.
+    pub(crate) fn found_clean(&mut self) {
+        self.synced = self.written;
     }
 
     /// Notes that the file was synced when it held `version`.

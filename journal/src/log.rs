@@ -193,12 +193,27 @@ impl Log {
             self.durable.note_dir_change();
             return self.remove_empty_segment(&old.view);
         }
+        if self.closed.is_empty() && self.durable.is_dir_unsynced() {
+            self.sync_dir_before_second_segment()?;
+        }
         self.active.finish(&dir)?;
         let new = ActiveSegment::create(&*self.shared.disk, &dir, base_offset, now_ms)?;
         let old = std::mem::replace(&mut self.active, new);
         self.durable.note_dir_change();
         let closed = self.closed.iter().cloned();
         self.closed = closed.chain([Arc::new(old.view)]).collect();
+        Ok(())
+    }
+
+    /// A missing segment shows as a gap after the one before it. The first has none before it: its
+    /// name must be durable before there is a second, or a crash could behead the log.
+    fn sync_dir_before_second_segment(&mut self) -> Result<(), DiskError> {
+        let synced = self.shared.disk.sync_dir(&self.shared.dir);
+        if let Err(error) = synced {
+            self.shared.poison();
+            return Err(DiskError::of("sync", &*self.shared.dir)(error));
+        }
+        self.durable.note_dir_synced();
         Ok(())
     }
 

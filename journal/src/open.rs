@@ -119,6 +119,9 @@ impl Log {
             .first()
             .map_or(active.base_offset(), SegmentView::base_offset);
         let log_start_offset = log_start.max(first);
+        if recovery.clean && !repaired {
+            epochs.found_clean();
+        }
         epochs.truncate_end(log_end_offset);
         epochs.truncate_start(log_start_offset);
         epochs.write(&*disk)?;

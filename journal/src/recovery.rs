@@ -95,10 +95,7 @@ impl Recoverer<'_> {
         let mut closed: Vec<SegmentView> = Vec::new();
         let mut last: Option<Scanned> = None;
         let mut repaired = false;
-        if self.rebuild_epochs && found.iter().any(|segment| segment.len > 0) {
-            tracing::info!(dir = %self.dir.display(), "no usable leader epoch file: reading the whole log to make it again");
-            self.epochs.make_file();
-        }
+        self.check_epochs(found, trusted_below);
         for (at, segment) in found.iter().enumerate() {
             let next_base = found.get(at + 1).map(|next| next.base_offset);
             if let Some(end_offset) = next_base.filter(|end| *end <= trusted_below) {
@@ -125,6 +122,24 @@ impl Recoverer<'_> {
             log_end_offset: last.next_offset,
             repaired,
         }))
+    }
+
+    /// Past the recovery point the batches say which epochs there are; the file may be older than
+    /// they, or younger than the log start. Without a usable file the whole log is read.
+    fn check_epochs(&mut self, found: &[FoundSegment], trusted_below: i64) {
+        let Some(first) = found.first() else { return };
+        self.epochs.truncate_end(trusted_below);
+        let log_start = self.recovery.log_start_offset.max(first.base_offset);
+        let known_from = self.epochs.first_offset().unwrap_or(i64::MAX);
+        // What begins past the recovery point is scanned anyway.
+        let is_short = !self.recovery.clean && trusted_below > log_start && known_from > log_start;
+        self.rebuild_epochs |= is_short;
+        if self.rebuild_epochs && found.iter().any(|segment| segment.len > 0) {
+            tracing::info!(dir = %self.dir.display(),
+                "no usable leader epoch file: reading the whole log to make it again");
+            self.epochs.truncate_end(i64::MIN);
+            self.epochs.make_file();
+        }
     }
 
     /// Whether the next segment follows the sound part of the one before. In a compacted log offsets

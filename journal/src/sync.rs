@@ -45,6 +45,14 @@ impl Durable {
         self.dir_version += 1;
     }
 
+    pub(crate) fn is_dir_unsynced(&self) -> bool {
+        self.dir_version > self.dir_synced
+    }
+
+    pub(crate) fn note_dir_synced(&mut self) {
+        self.dir_synced = self.dir_version;
+    }
+
     pub(crate) fn truncate(&mut self, offset: i64) {
         self.offset = self.offset.min(offset);
         self.recovery_point = self.recovery_point.min(offset);
@@ -180,7 +188,7 @@ impl Log {
                 LOG_SUFFIX,
             );
         }
-        if durable.dir_version > durable.dir_synced {
+        if durable.is_dir_unsynced() {
             target.dirs.push(self.shared.dir.to_path_buf());
         }
         if durable.parent_unsynced {
