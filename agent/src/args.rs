@@ -23,7 +23,12 @@ pub struct Args {
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     pub tail: Vec<String>,
     /// Brokers to ask first; separate several by commas.
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required_unless_present = "config")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        required_unless_present = "config"
+    )]
     pub bootstrap: Vec<String>,
     /// Topic the lines go to [default: logs].
     #[arg(long, value_name = "NAME")]
@@ -68,7 +73,10 @@ impl Args {
             None => Agent::default(),
         };
         if !self.tail.is_empty() {
-            settings.inputs = vec![FileInput { paths: self.tail, ..FileInput::default() }];
+            settings.inputs = vec![FileInput {
+                paths: self.tail,
+                ..FileInput::default()
+            }];
         }
         if let Some(topic) = self.topic {
             for input in &mut settings.inputs {

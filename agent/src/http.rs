@@ -30,7 +30,9 @@ pub(crate) async fn serve(
         let text = telemetry.text() + "# EOF\n";
         async move { ([(CONTENT_TYPE, OPENMETRICS)], text) }
     };
-    let router = Router::new().route("/healthz", get(|| async { "ok" })).route("/metrics", get(metrics));
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/metrics", get(metrics));
     tracker.spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = served.await {

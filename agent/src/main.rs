@@ -52,7 +52,11 @@ fn main() -> ExitCode {
 fn run(settings: logway_config::agent::Agent) -> anyhow::Result<()> {
     // The runtime only talks to brokers; files have a thread of their own.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(1).enable_all().build().context("start the runtime")?;
+    let runtime = runtime
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
     runtime.block_on(serve(settings))?;
     // A collection that hangs on a dead mount must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -63,7 +67,10 @@ async fn serve(settings: logway_config::agent::Agent) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut agent = Agent::start(settings).await.context("start the agent")?;
-    let http = agent.http_addr().map(|address| format!(" http={address}")).unwrap_or_default();
+    let http = agent
+        .http_addr()
+        .map(|address| format!(" http={address}"))
+        .unwrap_or_default();
     writeln!(std::io::stdout(), "ready agent{http}").context("say that the agent is ready")?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -64,7 +64,10 @@ pub enum StartError {
 fn one_line(error: &(dyn std::error::Error + Send + Sync)) -> String {
     let first: &dyn std::error::Error = error;
     let chain = std::iter::successors(Some(first), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    chain
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// A running agent.
@@ -105,7 +108,8 @@ impl Agent {
         let metrics = match settings.metrics.as_ref().filter(|_| !settings.once) {
             Some(wanted) => {
                 let source = Source::from_env();
-                let collector = Collector::new(source, host.clone(), &wanted.collect, telemetry.clone());
+                let collector =
+                    Collector::new(source, host.clone(), &wanted.collect, telemetry.clone());
                 let compression = compression(settings.output.compression);
                 let spawned = HostMetrics::spawn(wanted, collector, producer.clone(), compression);
                 Some(spawned.map_err(StartError::Thread)?)
@@ -128,7 +132,16 @@ impl Agent {
         let files = FileInput::spawn(parts, signal).map_err(StartError::Thread)?;
         info!(inputs = settings.inputs.len(), bootstrap = ?settings.bootstrap, "agent started");
         let once = settings.once;
-        Ok(Agent { files, metrics, producer, telemetry, http, stop, tracker, once })
+        Ok(Agent {
+            files,
+            metrics,
+            producer,
+            telemetry,
+            http,
+            stop,
+            tracker,
+            once,
+        })
     }
 
     /// Where the agent's page is served, when its settings ask for one.
@@ -168,9 +181,14 @@ impl Agent {
         self.stop.cancel();
         let left = until.saturating_duration_since(tokio::time::Instant::now());
         // What the files sent is acknowledged or will be read again; nothing more is waited for.
-        self.producer.close(left.min(Duration::from_millis(100))).await;
+        self.producer
+            .close(left.min(Duration::from_millis(100)))
+            .await;
         self.tracker.close();
-        if tokio::time::timeout(Duration::from_millis(500), self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_millis(500), self.tracker.wait())
+            .await
+            .is_err()
+        {
             info!("a reader of the agent's page was cut off");
         }
         info!("agent stopped");
@@ -194,8 +212,16 @@ pub(crate) fn inputs(settings: &settings::Agent) -> Result<Vec<Input>, StartErro
 
 fn timing(settings: &settings::Agent) -> Timing {
     let defaults = Timing::default();
-    let scan = settings.inputs.iter().map(|input| input.scan_interval_ms).min();
-    let close = settings.inputs.iter().map(|input| input.close_inactive_ms).min();
+    let scan = settings
+        .inputs
+        .iter()
+        .map(|input| input.scan_interval_ms)
+        .min();
+    let close = settings
+        .inputs
+        .iter()
+        .map(|input| input.close_inactive_ms)
+        .min();
     Timing {
         scan_every: scan.map_or(defaults.scan_every, Duration::from_millis),
         close_inactive: close.map_or(defaults.close_inactive, Duration::from_millis),
@@ -224,7 +250,12 @@ fn batching(output: &settings::Output) -> Batching {
 
 fn producer_config(settings: &settings::Agent) -> ProducerConfig {
     let output = &settings.output;
-    let line_max = settings.inputs.iter().map(|input| input.message_max_bytes).max().unwrap_or(0);
+    let line_max = settings
+        .inputs
+        .iter()
+        .map(|input| input.message_max_bytes)
+        .max()
+        .unwrap_or(0);
     let acks = match output.acks {
         settings::Acks::All => Acks::All,
         settings::Acks::Leader => Acks::Leader,

@@ -48,9 +48,15 @@ pub(crate) struct FileRecord {
 /// One payload of a state file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record {
-    Head { generation: u64 },
+    Head {
+        generation: u64,
+    },
     File(FileRecord),
-    Progress { id: FileId, acked: Frontier, sent: Frontier },
+    Progress {
+        id: FileId,
+        acked: Frontier,
+        sent: Frontier,
+    },
     Forget(FileId),
 }
 

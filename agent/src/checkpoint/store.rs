@@ -58,7 +58,11 @@ impl Store {
     pub(crate) fn open(dir: &Path) -> Result<Store, OpenError> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
-            move |source| OpenError::Io { action, path, source }
+            move |source| OpenError::Io {
+                action,
+                path,
+                source,
+            }
         };
         fs::create_dir_all(dir).map_err(failed("create", dir))?;
         let lock = lock(dir)?;
@@ -163,7 +167,9 @@ impl Store {
         let mut bytes = Vec::new();
         let mut payload = Vec::new();
         for id in self.changed.union(&self.progressed) {
-            let Some(file) = self.files.get(id) else { continue };
+            let Some(file) = self.files.get(id) else {
+                continue;
+            };
             payload.clear();
             if self.changed.contains(id) {
                 record::encode_file(&mut payload, file);
@@ -311,7 +317,11 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
     let opened = options.write(true).create(true).truncate(false).open(&path);
-    let failed = |source| OpenError::Io { action: "lock", path: path.clone(), source };
+    let failed = |source| OpenError::Io {
+        action: "lock",
+        path: path.clone(),
+        source,
+    };
     let file = opened.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

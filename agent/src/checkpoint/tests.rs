@@ -14,7 +14,11 @@ fn record(id: u64, acked: u64) -> FileRecord {
     let frontier = Frontier::new(acked, &Tail::of(b"some bytes\n"));
     FileRecord {
         id: FileId(id),
-        locator: Locator { dev: 1, ino: id, born_ns: 5 },
+        locator: Locator {
+            dev: 1,
+            ino: id,
+            born_ns: 5,
+        },
         fingerprint,
         acked: frontier,
         sent: frontier,
@@ -24,7 +28,10 @@ fn record(id: u64, acked: u64) -> FileRecord {
 }
 
 fn acked(store: &Store) -> BTreeMap<u64, u64> {
-    store.files().map(|file| (file.id.0, file.acked.offset)).collect()
+    store
+        .files()
+        .map(|file| (file.id.0, file.acked.offset))
+        .collect()
 }
 
 fn move_to(store: &mut Store, id: u64, offset: u64) {
@@ -36,8 +43,12 @@ fn move_to(store: &mut Store, id: u64, offset: u64) {
 
 /// The newest log of changes in a folder.
 fn log_of(dir: &Path) -> PathBuf {
-    let names = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let mut logs: Vec<PathBuf> = names.filter(|path| path.to_string_lossy().contains("changes.")).collect();
+    let names = fs::read_dir(dir)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path());
+    let mut logs: Vec<PathBuf> = names
+        .filter(|path| path.to_string_lossy().contains("changes."))
+        .collect();
     assert_eq!(logs.len(), 1, "one log at a time");
     logs.remove(0)
 }
@@ -47,7 +58,8 @@ fn what_was_flushed_is_there_after_a_crash() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut store = Store::open(dir.path()).expect("opens");
     let mut with_odd_path = record(3, 30);
-    with_odd_path.path = PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/a/\xff\n"));
+    with_odd_path.path =
+        PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/a/\xff\n"));
     store.put(record(1, 10));
     store.put(record(2, 20));
     store.put(with_odd_path.clone());
@@ -93,7 +105,9 @@ fn a_log_torn_at_any_byte_gives_a_state_that_once_was() {
         let now = acked(&store);
         // One flush may hold two frames: half of it may be there.
         let known = states.iter().rposition(|state| {
-            *state == now || state.iter().all(|(id, at)| now.get(id) == Some(at)) && now.len() == state.len() + 1
+            *state == now
+                || state.iter().all(|(id, at)| now.get(id) == Some(at))
+                    && now.len() == state.len() + 1
         });
         let known = known.unwrap_or_else(|| panic!("{now:?} at {length} never was"));
         assert!(known >= last_seen, "a longer log never tells less");
@@ -118,7 +132,11 @@ fn damage_anywhere_keeps_the_other_records_and_heals() {
         damaged[at] ^= 0x55;
         fs::write(dir.path().join("snapshot"), &damaged).expect("written");
         let store = Store::open(dir.path()).expect("heals");
-        assert!(store.len() >= 4, "one flip costs at most one record, at {at}: {}", store.len());
+        assert!(
+            store.len() >= 4,
+            "one flip costs at most one record, at {at}: {}",
+            store.len()
+        );
         drop(store);
         let healed = acked(&Store::open(dir.path()).expect("opens"));
         assert_eq!(acked(&Store::open(dir.path()).expect("opens")), healed);
@@ -150,7 +168,10 @@ fn a_record_lost_in_the_middle_of_the_log_only_means_repeats() {
     let mut bytes = fs::read(&log).expect("readable");
     bytes[ends[0] + 12] ^= 1;
     fs::write(&log, &bytes).expect("written");
-    assert_eq!(acked(&Store::open(dir.path()).expect("opens")), BTreeMap::from([(1, 30)]));
+    assert_eq!(
+        acked(&Store::open(dir.path()).expect("opens")),
+        BTreeMap::from([(1, 30)])
+    );
 }
 
 #[test]
@@ -161,7 +182,10 @@ fn a_full_disk_is_survived_and_nothing_is_forgotten() {
     store.sync().expect("synced");
     let good = std::mem::replace(
         &mut store.log,
-        fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device"),
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("a full device"),
     );
     move_to(&mut store, 1, 50);
     assert!(store.flush().is_err());
@@ -169,7 +193,10 @@ fn a_full_disk_is_survived_and_nothing_is_forgotten() {
     store.log = good;
     store.flush().expect("room again");
     drop(store);
-    assert_eq!(acked(&Store::open(dir.path()).expect("opens")), BTreeMap::from([(1, 60)]));
+    assert_eq!(
+        acked(&Store::open(dir.path()).expect("opens")),
+        BTreeMap::from([(1, 60)])
+    );
 }
 
 #[test]
@@ -202,7 +229,11 @@ fn two_agents_do_not_share_a_folder() {
     let first = Store::open(dir.path()).expect("opens");
     let second = Store::open(dir.path()).expect_err("is refused");
     assert!(matches!(second, OpenError::InUse(_)), "{second}");
-    assert!(second.to_string().contains(&dir.path().display().to_string()));
+    assert!(
+        second
+            .to_string()
+            .contains(&dir.path().display().to_string())
+    );
     drop(first);
     Store::open(dir.path()).expect("free again");
 }

@@ -35,7 +35,9 @@ impl Backlog {
         waiting.bytes += batch.bytes.len();
         waiting.batches.push_back(batch);
         while waiting.bytes > BYTES_MAX && waiting.batches.len() > 1 {
-            let Some(oldest) = waiting.batches.pop_front() else { break };
+            let Some(oldest) = waiting.batches.pop_front() else {
+                break;
+            };
             waiting.bytes -= oldest.bytes.len();
             dropped += u64::from(oldest.records.unsigned_abs());
         }

@@ -63,11 +63,21 @@ impl Ticks {
 
     /// All of the time; that of guests is part of `user` and `nice`.
     fn total(&self) -> u64 {
-        self.user + self.system + self.nice + self.iowait + self.irq + self.softirq + self.steal + self.idle
+        self.user
+            + self.system
+            + self.nice
+            + self.iowait
+            + self.irq
+            + self.softirq
+            + self.steal
+            + self.idle
     }
 
     fn usage_since(&self, before: &Ticks, cpu: &str) -> Option<Point> {
-        let total = self.total().checked_sub(before.total()).filter(|total| *total > 0)? as f64;
+        let total = self
+            .total()
+            .checked_sub(before.total())
+            .filter(|total| *total > 0)? as f64;
         // Single counters may step back (iowait does).
         let share = |now: u64, then: u64| 100.0 * (now as f64 - then as f64) / total;
         let guest = share(self.guest, before.guest);

@@ -12,7 +12,9 @@ use super::line_protocol::Point;
 use super::source::Source;
 
 /// Telegraf's `ignore_fs`.
-const IGNORED: [&str; 7] = ["tmpfs", "devtmpfs", "devfs", "iso9660", "overlay", "aufs", "squashfs"];
+const IGNORED: [&str; 7] = [
+    "tmpfs", "devtmpfs", "devfs", "iso9660", "overlay", "aufs", "squashfs",
+];
 
 pub(crate) fn collect(source: &Source) -> Result<Vec<Point>, ProcError> {
     let mounts = Vec::<MountEntry>::from_file(source.mounts())?;
@@ -35,8 +37,11 @@ pub(crate) fn collect(source: &Source) -> Result<Vec<Point>, ProcError> {
 /// The mount's path as the host knows it.
 fn shown_path(source: &Source, mounted: &str) -> PathBuf {
     let path = Path::new(mounted);
-    let Some(prefix) = &source.mount_prefix else { return path.to_owned() };
-    path.strip_prefix(prefix).map_or(path.to_owned(), |rest| Path::new("/").join(rest))
+    let Some(prefix) = &source.mount_prefix else {
+        return path.to_owned();
+    };
+    path.strip_prefix(prefix)
+        .map_or(path.to_owned(), |rest| Path::new("/").join(rest))
 }
 
 fn usage(source: &Source, mount: &MountEntry, shown: &Path) -> Option<Point> {
@@ -45,13 +50,25 @@ fn usage(source: &Source, mount: &MountEntry, shown: &Path) -> Option<Point> {
         None => shown.to_owned(),
     };
     // A mount that cannot be looked at (another user's FUSE) is left out, as pseudo file systems are.
-    let stat = rustix::fs::statvfs(&looked_at).ok().filter(|stat| stat.f_blocks > 0)?;
+    let stat = rustix::fs::statvfs(&looked_at)
+        .ok()
+        .filter(|stat| stat.f_blocks > 0)?;
     let total = stat.f_blocks * stat.f_frsize;
     let free = stat.f_bavail * stat.f_frsize;
     let used = (stat.f_blocks - stat.f_bfree.min(stat.f_blocks)) * stat.f_frsize;
     let inodes_used = stat.f_files - stat.f_ffree.min(stat.f_files);
-    let percent = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
-    let mode = if mount.fs_mntops.contains_key("ro") { "ro" } else { "rw" };
+    let percent = |part: u64, whole: u64| {
+        if whole == 0 {
+            0.0
+        } else {
+            100.0 * part as f64 / whole as f64
+        }
+    };
+    let mode = if mount.fs_mntops.contains_key("ro") {
+        "ro"
+    } else {
+        "rw"
+    };
     let point = Point::new("disk")
         .tag("path", shown.to_string_lossy())
         .tag("device", mount.fs_spec.replace("/dev/", ""))

@@ -30,7 +30,11 @@ pub(crate) struct Point {
 
 impl Point {
     pub(crate) fn new(measurement: &'static str) -> Point {
-        Point { measurement, tags: Vec::new(), fields: Vec::new() }
+        Point {
+            measurement,
+            tags: Vec::new(),
+            fields: Vec::new(),
+        }
     }
 
     /// Adds a tag; an empty one is left out, since the format has no way to write it.
@@ -42,7 +46,11 @@ impl Point {
         self
     }
 
-    pub(crate) fn field(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Point {
+    pub(crate) fn field(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Value>,
+    ) -> Point {
         self.fields.push((name.into(), value.into()));
         self
     }

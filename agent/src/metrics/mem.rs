@@ -11,7 +11,9 @@ pub(crate) fn collect(source: &Source) -> Result<Vec<Point>, ProcError> {
     let mem = Meminfo::from_file(source.proc.join("meminfo"))?;
     let reclaimable = mem.s_reclaimable.unwrap_or(0);
     let cached = mem.cached + reclaimable;
-    let available = mem.mem_available.unwrap_or(mem.mem_free + mem.buffers + cached);
+    let available = mem
+        .mem_available
+        .unwrap_or(mem.mem_free + mem.buffers + cached);
     let used = mem.mem_total.saturating_sub(available);
     let percent = |part: u64| 100.0 * part as f64 / mem.mem_total as f64;
     let point = Point::new("mem")

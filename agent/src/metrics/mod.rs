@@ -53,7 +53,12 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// A collector; the first reading of the processors is taken at once.
-    pub(crate) fn new(source: Source, host: Arc<str>, families: &[Metric], telemetry: Telemetry) -> Collector {
+    pub(crate) fn new(
+        source: Source,
+        host: Arc<str>,
+        families: &[Metric],
+        telemetry: Telemetry,
+    ) -> Collector {
         let mut collector = Collector {
             source,
             host,
@@ -82,7 +87,9 @@ impl Collector {
             }
             let host = self.host.to_string();
             let points = collected.unwrap_or_default().into_iter();
-            lines.extend(points.filter_map(|point| point.tag("host", host.clone()).line(timestamp_ns)));
+            lines.extend(
+                points.filter_map(|point| point.tag("host", host.clone()).line(timestamp_ns)),
+            );
         }
         lines
     }
@@ -125,11 +132,19 @@ impl HostMetrics {
         producer: Producer,
         compression: Compression,
     ) -> io::Result<HostMetrics> {
-        let (signal, stopping) = (Arc::new(Signal::default()), Arc::new(AtomicBool::new(false)));
+        let (signal, stopping) = (
+            Arc::new(Signal::default()),
+            Arc::new(AtomicBool::new(false)),
+        );
         let backlog = Arc::new(Backlog::default());
         let telemetry = collector.telemetry.clone();
         let tracker = TaskTracker::new();
-        tracker.spawn(send(backlog.clone(), producer, settings.topic.as_str().into(), telemetry.clone()));
+        tracker.spawn(send(
+            backlog.clone(),
+            producer,
+            settings.topic.as_str().into(),
+            telemetry.clone(),
+        ));
         let interval = Duration::from_millis(settings.interval_ms.max(1));
         let (its_signal, its_stopping) = (signal.clone(), stopping.clone());
         let body = move || {
@@ -141,16 +156,28 @@ impl HostMetrics {
                     break;
                 }
                 let wall = wall();
-                let lines = collector.collect(u64::try_from(rounded(wall, interval).as_nanos()).unwrap_or(0));
+                let lines = collector
+                    .collect(u64::try_from(rounded(wall, interval).as_nanos()).unwrap_or(0));
                 telemetry.metric_lines.inc_by(lines.len() as u64);
                 if let Some(batch) = encode(&mut builder, &lines, wall) {
-                    Telemetry::count(&telemetry.metric_lines_dropped, "backlog_full", backlog.push(batch));
+                    Telemetry::count(
+                        &telemetry.metric_lines_dropped,
+                        "backlog_full",
+                        backlog.push(batch),
+                    );
                 }
             }
             backlog.close();
         };
-        let thread = std::thread::Builder::new().name("logway-metrics".to_owned()).spawn(body)?;
-        Ok(HostMetrics { thread: Some(thread), signal, stopping, tracker })
+        let thread = std::thread::Builder::new()
+            .name("logway-metrics".to_owned())
+            .spawn(body)?;
+        Ok(HostMetrics {
+            thread: Some(thread),
+            signal,
+            stopping,
+            tracker,
+        })
     }
 
     /// Collects no more and sends what waits, until `deadline`.
@@ -158,7 +185,10 @@ impl HostMetrics {
         self.stopping.store(true, Ordering::Relaxed);
         self.signal.ring();
         self.tracker.close();
-        if tokio::time::timeout(deadline, self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_err()
+        {
             warn!("host metrics that waited for the broker are lost with this end");
         }
         // A collection that hangs (a dead mount) is left to the end of the process.
@@ -178,7 +208,9 @@ impl Drop for HostMetrics {
 }
 
 fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Time until the next multiple of the interval (Telegraf: `round_interval`).

@@ -16,11 +16,15 @@ const FLAG_UP: u32 = 0x1;
 const FLAG_LOOPBACK: u32 = 0x8;
 
 pub(crate) fn collect(source: &Source) -> Result<Vec<Point>, ProcError> {
-    let InterfaceDeviceStatus(devices) = InterfaceDeviceStatus::from_file(source.proc.join("net/dev"))?;
+    let InterfaceDeviceStatus(devices) =
+        InterfaceDeviceStatus::from_file(source.proc.join("net/dev"))?;
     let mut devices: Vec<_> = devices.into_values().collect();
     devices.sort_by(|a, b| a.name.cmp(&b.name));
     let mut points = Vec::new();
-    for device in devices.iter().filter(|device| is_wanted(source, &device.name)) {
+    for device in devices
+        .iter()
+        .filter(|device| is_wanted(source, &device.name))
+    {
         let point = Point::new("net")
             .tag("interface", device.name.as_str())
             .field("bytes_sent", device.sent_bytes)
@@ -46,13 +50,17 @@ fn is_wanted(source: &Source, name: &str) -> bool {
         let text = text.trim().trim_start_matches("0x");
         u32::from_str_radix(text, 16).ok()
     });
-    digits.map_or(name != "lo", |flags| flags & FLAG_UP != 0 && flags & FLAG_LOOPBACK == 0)
+    digits.map_or(name != "lo", |flags| {
+        flags & FLAG_UP != 0 && flags & FLAG_LOOPBACK == 0
+    })
 }
 
 /// Megabits per second; -1 where the driver does not say.
 fn speed(source: &Source, name: &str) -> i64 {
     let text = fs::read_to_string(source.sys.join("class/net").join(name).join("speed"));
-    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(-1)
+    text.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(-1)
 }
 
 /// The counters of all protocols: lines come in pairs, names and values.
@@ -64,7 +72,10 @@ pub(super) fn protocols(text: &str) -> Point {
         let values = values.split_whitespace().skip(1);
         for (name, value) in names.split_whitespace().skip(1).zip(values) {
             if let Ok(value) = value.parse() {
-                point = point.field(format!("{protocol}_{}", name.to_lowercase()), Value::Integer(value));
+                point = point.field(
+                    format!("{protocol}_{}", name.to_lowercase()),
+                    Value::Integer(value),
+                );
             }
         }
     }

@@ -19,7 +19,11 @@ pub(crate) struct Source {
 impl Source {
     /// The folders that the environment names.
     pub(crate) fn from_env() -> Source {
-        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         Source {
             proc: folder("HOST_PROC").unwrap_or_else(|| PathBuf::from("/proc")),
             sys: folder("HOST_SYS").unwrap_or_else(|| PathBuf::from("/sys")),
@@ -31,6 +35,10 @@ impl Source {
     /// The list of mounts: the host's when its `/proc` is given, else ours.
     pub(crate) fn mounts(&self) -> PathBuf {
         let of_init = self.proc.join("1/mounts");
-        if self.proc != Path::new("/proc") && of_init.exists() { of_init } else { self.proc.join("self/mounts") }
+        if self.proc != Path::new("/proc") && of_init.exists() {
+            of_init
+        } else {
+            self.proc.join("self/mounts")
+        }
     }
 }

@@ -18,7 +18,10 @@ const UTMP_USER_PROCESS: u8 = 7;
 pub(crate) fn collect(source: &Source) -> io::Result<Vec<Point>> {
     let load = fs::read_to_string(source.proc.join("loadavg"))?;
     let mut point = Point::new("system");
-    for (name, text) in ["load1", "load5", "load15"].into_iter().zip(load.split_whitespace()) {
+    for (name, text) in ["load1", "load5", "load15"]
+        .into_iter()
+        .zip(load.split_whitespace())
+    {
         point = point.float(name, text.parse().unwrap_or(f64::NAN));
     }
     let stat = fs::read_to_string(source.proc.join("stat"))?;
@@ -28,10 +31,15 @@ pub(crate) fn collect(source: &Source) -> io::Result<Vec<Point>> {
     if let Ok(utmp) = fs::read(source.var.join("run/utmp")) {
         let users = users(&utmp);
         let unique: HashSet<&[u8]> = users.iter().copied().collect();
-        point = point.field("n_users", users.len() as u64).field("n_unique_users", unique.len() as u64);
+        point = point
+            .field("n_users", users.len() as u64)
+            .field("n_unique_users", unique.len() as u64);
     }
     let uptime = fs::read_to_string(source.proc.join("uptime"))?;
-    let whole = uptime.split(['.', ' ']).next().and_then(|text| text.parse().ok());
+    let whole = uptime
+        .split(['.', ' '])
+        .next()
+        .and_then(|text| text.parse().ok());
     if let Some(seconds) = whole {
         point = point.field("uptime", Value::Integer(seconds));
     }
@@ -41,7 +49,17 @@ pub(crate) fn collect(source: &Source) -> io::Result<Vec<Point>> {
 /// The names of the users that are logged in.
 pub(super) fn users(utmp: &[u8]) -> Vec<&[u8]> {
     let (records, _torn) = utmp.as_chunks::<UTMP_BYTES>();
-    let logged_in = records.iter().filter(|record| record[..2] == [UTMP_USER_PROCESS, 0]);
-    let name = |record: &'_ [u8]| record.iter().position(|byte| *byte == 0).unwrap_or(record.len());
-    logged_in.map(|record| &record[UTMP_USER]).map(|user| &user[..name(user)]).collect()
+    let logged_in = records
+        .iter()
+        .filter(|record| record[..2] == [UTMP_USER_PROCESS, 0]);
+    let name = |record: &'_ [u8]| {
+        record
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(record.len())
+    };
+    logged_in
+        .map(|record| &record[UTMP_USER])
+        .map(|user| &user[..name(user)])
+        .collect()
 }

@@ -14,7 +14,13 @@ use super::{Collector, Source, next_tick, rounded};
 use crate::telemetry::Telemetry;
 use std::time::Duration;
 
-const ALL: [Metric; 5] = [Metric::Cpu, Metric::Mem, Metric::Disk, Metric::Net, Metric::Load];
+const ALL: [Metric; 5] = [
+    Metric::Cpu,
+    Metric::Mem,
+    Metric::Disk,
+    Metric::Net,
+    Metric::Load,
+];
 
 /// A host whose figures are known.
 fn known_host(dir: &Path) -> Source {
@@ -27,9 +33,18 @@ fn known_host(dir: &Path) -> Source {
     write("proc/loadavg", "0.52 0.58 0.59 3/602 29643\n");
     write("proc/uptime", "3151.81 4155.24\n");
     write("proc/net/dev", NET_DEV);
-    write("proc/net/snmp", "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: ActiveOpens MaxConn\nTcp: 12 -1\n");
-    write("proc/1/mounts", "overlay / overlay rw,relatime 0 0\nproc /proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n");
-    write("proc/meminfo", &fs::read_to_string("/proc/meminfo").expect("a Linux host"));
+    write(
+        "proc/net/snmp",
+        "Ip: Forwarding DefaultTTL\nIp: 2 64\nTcp: ActiveOpens MaxConn\nTcp: 12 -1\n",
+    );
+    write(
+        "proc/1/mounts",
+        "overlay / overlay rw,relatime 0 0\nproc /proc proc rw 0 0\ntmpfs /run tmpfs rw 0 0\n",
+    );
+    write(
+        "proc/meminfo",
+        &fs::read_to_string("/proc/meminfo").expect("a Linux host"),
+    );
     write("sys/class/net/eth0/flags", "0x1003\n");
     write("sys/class/net/eth0/speed", "1000\n");
     write("sys/class/net/lo/flags", "0x9\n");
@@ -103,16 +118,42 @@ fn this_host_gives_all_families() {
     let found = fields(&lines);
     let all: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(all, ["cpu", "disk", "mem", "net", "system"]);
-    for name in ["total", "available", "used", "used_percent", "huge_pages_total", "write_back_tmp", "sreclaimable"] {
-        assert!(found["mem"].iter().any(|field| field == name), "mem has no {name}");
+    for name in [
+        "total",
+        "available",
+        "used",
+        "used_percent",
+        "huge_pages_total",
+        "write_back_tmp",
+        "sreclaimable",
+    ] {
+        assert!(
+            found["mem"].iter().any(|field| field == name),
+            "mem has no {name}"
+        );
     }
     assert_eq!(found["mem"].len(), 34);
     assert_eq!(
         found["disk"],
-        ["total", "free", "used", "used_percent", "inodes_total", "inodes_free", "inodes_used", "inodes_used_percent"]
+        [
+            "total",
+            "free",
+            "used",
+            "used_percent",
+            "inodes_total",
+            "inodes_free",
+            "inodes_used",
+            "inodes_used_percent"
+        ]
     );
-    let root = lines.iter().find(|line| line.contains(",path=/ ")).expect("the root file system");
-    assert!(root.starts_with("disk,device=") && root.contains(",fstype=") && root.contains(",mode="), "{root}");
+    let root = lines
+        .iter()
+        .find(|line| line.contains(",path=/ "))
+        .expect("the root file system");
+    assert!(
+        root.starts_with("disk,device=") && root.contains(",fstype=") && root.contains(",mode="),
+        "{root}"
+    );
 }
 
 #[test]
@@ -121,7 +162,11 @@ fn only_the_root_of_the_ignored_file_systems_is_reported() {
     let mut collector = collector(known_host(dir.path()), &[Metric::Disk]);
     let lines = collector.collect(1);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("disk,device=overlay,fstype=overlay,host=web\\ 1,mode=rw,path=/ total="), "{lines:?}");
+    assert!(
+        lines[0]
+            .starts_with("disk,device=overlay,fstype=overlay,host=web\\ 1,mode=rw,path=/ total="),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -130,9 +175,18 @@ fn a_family_that_fails_is_counted_and_the_others_go_on() {
     let source = known_host(dir.path());
     fs::remove_file(dir.path().join("proc/meminfo")).expect("removed");
     let telemetry = Telemetry::new();
-    let mut collector = Collector::new(source, "h".into(), &[Metric::Mem, Metric::Load], telemetry.clone());
+    let mut collector = Collector::new(
+        source,
+        "h".into(),
+        &[Metric::Mem, Metric::Load],
+        telemetry.clone(),
+    );
     assert_eq!(collector.collect(1).len(), 1);
-    assert!(telemetry.text().contains("metric_errors_total{reason=\"mem\"} 1"));
+    assert!(
+        telemetry
+            .text()
+            .contains("metric_errors_total{reason=\"mem\"} 1")
+    );
 }
 
 /// Reads a line back: measurement, tags, field names.
@@ -146,7 +200,10 @@ fn parse(line: &str) -> (String, Vec<(String, String)>, Vec<String>) {
             if taken == 1 && c == at {
                 parts.push(String::new());
             } else {
-                parts.last_mut().expect("never empty").push_str(&rest[..taken]);
+                parts
+                    .last_mut()
+                    .expect("never empty")
+                    .push_str(&rest[..taken]);
             }
             rest = &rest[taken..];
         }
@@ -173,7 +230,10 @@ fn parse(line: &str) -> (String, Vec<(String, String)>, Vec<String>) {
         assert_eq!(both.len(), 2, "{text}");
         (plain(&both[0]), plain(&both[1]))
     };
-    let fields = split(&parts[1], ',').into_iter().map(|field| pair(field).0).collect();
+    let fields = split(&parts[1], ',')
+        .into_iter()
+        .map(|field| pair(field).0)
+        .collect();
     (measurement, series.map(pair).collect(), fields)
 }
 
@@ -196,7 +256,11 @@ proptest! {
 #[test]
 fn what_is_no_number_is_left_out() {
     assert_eq!(Point::new("m").float("a", f64::NAN).line(1), None);
-    let line = Point::new("m").float("a", f64::INFINITY).float("b", 1.5).tag("empty", "").line(1);
+    let line = Point::new("m")
+        .float("a", f64::INFINITY)
+        .float("b", 1.5)
+        .tag("empty", "")
+        .line(1);
     assert_eq!(line.as_deref(), Some("m b=1.5 1"));
     let large = Point::new("m").field("a", u64::MAX).line(1);
     assert_eq!(large.as_deref(), Some("m a=9223372036854775807i 1"));
@@ -206,8 +270,14 @@ fn what_is_no_number_is_left_out() {
 fn collections_lie_on_whole_intervals() {
     assert!(next_tick(Duration::from_secs(10)) <= Duration::from_secs(10));
     let wall = Duration::from_millis(1_234_567);
-    assert_eq!(rounded(wall, Duration::from_secs(10)), Duration::from_secs(1234));
-    assert_eq!(rounded(wall, Duration::from_millis(100)), Duration::from_millis(1_234_567));
+    assert_eq!(
+        rounded(wall, Duration::from_secs(10)),
+        Duration::from_secs(1234)
+    );
+    assert_eq!(
+        rounded(wall, Duration::from_millis(100)),
+        Duration::from_millis(1_234_567)
+    );
 }
 
 #[test]
@@ -220,7 +290,9 @@ fn a_full_backlog_drops_the_oldest_and_counts_them() {
     let dropped: u64 = (0..6).map(|number| backlog.push(batch(number))).sum();
     assert_eq!(dropped, 20);
     backlog.close();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let left: Vec<u8> = runtime.block_on(async {
         let mut left = Vec::new();
         while let Some(batch) = backlog.take().await {

@@ -47,7 +47,11 @@ struct Known {
 
 impl Partitions {
     pub(super) fn new(bootstrap: &[String], client_id: &str) -> Partitions {
-        Partitions { known: Arc::default(), bootstrap: bootstrap.into(), client_id: client_id.into() }
+        Partitions {
+            known: Arc::default(),
+            bootstrap: bootstrap.into(),
+            client_id: client_id.into(),
+        }
     }
 
     pub(super) fn known(&self, topic: &Arc<str>) -> Option<i32> {
@@ -65,7 +69,8 @@ impl Partitions {
         if !self.known.lock().asked.insert(topic.clone()) {
             return;
         }
-        let (this, topic, signal, stop) = (self.clone(), topic.clone(), signal.clone(), stop.clone());
+        let (this, topic, signal, stop) =
+            (self.clone(), topic.clone(), signal.clone(), stop.clone());
         let ask = async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -100,7 +105,10 @@ impl Partitions {
     /// The number of partitions that one broker knows of; 0 when the topic is only being made.
     async fn ask_one(&self, address: &str, topic: &str) -> io::Result<i32> {
         let mut stream = TcpStream::connect(address).await?;
-        let wanted = MetadataRequestTopic { name: Some(Text::from(topic)), ..MetadataRequestTopic::default() };
+        let wanted = MetadataRequestTopic {
+            name: Some(Text::from(topic)),
+            ..MetadataRequestTopic::default()
+        };
         let request = MetadataRequest {
             topics: Some(vec![wanted]),
             allow_auto_topic_creation: true,
@@ -113,14 +121,22 @@ impl Partitions {
             return Err(io::Error::other("the answer is no Kafka metadata"));
         }
         let mut answer = Vec::new();
-        let read = (&mut stream).take(length as u64).read_to_end(&mut answer).await?;
+        let read = (&mut stream)
+            .take(length as u64)
+            .read_to_end(&mut answer)
+            .await?;
         if read < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let decoded = decode_response_header(ApiKey::Metadata, METADATA_VERSION, Bytes::from(answer));
+        let decoded =
+            decode_response_header(ApiKey::Metadata, METADATA_VERSION, Bytes::from(answer));
         let (_, body) = decoded.map_err(io::Error::other)?;
-        let response = MetadataResponse::decode_version(body, METADATA_VERSION).map_err(io::Error::other)?;
-        let count = response.topics.first().map_or(0, |topic| topic.partitions.len());
+        let response =
+            MetadataResponse::decode_version(body, METADATA_VERSION).map_err(io::Error::other)?;
+        let count = response
+            .topics
+            .first()
+            .map_or(0, |topic| topic.partitions.len());
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }
 }

@@ -58,7 +58,10 @@ impl Cluster {
     }
 
     fn settle(&self, ticket: u64, refusal: Refusal) {
-        self.outcomes.lock().push(Outcome { ticket, result: Err(refusal) });
+        self.outcomes.lock().push(Outcome {
+            ticket,
+            result: Err(refusal),
+        });
     }
 }
 
@@ -66,14 +69,25 @@ impl Output for Cluster {
     fn partitions(&mut self, topic: &Arc<str>) -> Option<i32> {
         let known = self.partitions.known(topic);
         if known.is_none() {
-            self.partitions.ask(topic, (&self.tracker, &self.runtime), &self.signal, &self.stop);
+            self.partitions.ask(
+                topic,
+                (&self.tracker, &self.runtime),
+                &self.signal,
+                &self.stop,
+            );
         }
         known
     }
 
     fn send(&mut self, batch: Batch) -> Result<(), Batch> {
-        let encoded = EncodedBatch { bytes: batch.bytes.clone(), records: batch.records };
-        match self.producer.try_send_batch(&batch.topic, Some(batch.partition), encoded) {
+        let encoded = EncodedBatch {
+            bytes: batch.bytes.clone(),
+            records: batch.records,
+        };
+        match self
+            .producer
+            .try_send_batch(&batch.topic, Some(batch.partition), encoded)
+        {
             Ok(delivery) => self.watch(batch.ticket, delivery),
             Err(SendError::Full) => return Err(batch),
             Err(SendError::TooLarge { .. }) => self.settle(batch.ticket, Refusal::TooLarge),

@@ -55,7 +55,11 @@ impl Acks {
 
     /// Begins a span that reaches up to `to`.
     pub(crate) fn begin(&mut self, to: u64, tail: Tail) -> SpanId {
-        self.spans.push_back(Span { to, tail, acked: false });
+        self.spans.push_back(Span {
+            to,
+            tail,
+            acked: false,
+        });
         SpanId {
             epoch: self.epoch,
             number: self.first + self.spans.len() as u64 - 1,
@@ -64,7 +68,10 @@ impl Acks {
 
     /// Lengthens the newest span up to `to`.
     pub(crate) fn extend(&mut self, to: u64, tail: Tail) {
-        let span = self.spans.back_mut().expect("a span is begun before it grows");
+        let span = self
+            .spans
+            .back_mut()
+            .expect("a span is begun before it grows");
         debug_assert!(span.to <= to && !span.acked);
         span.to = to;
         span.tail = tail;

@@ -106,6 +106,7 @@ struct Closed {
 /// A batch that came to an end.
 #[derive(Debug)]
 pub(crate) struct Settled {
+    pub(crate) lane: LaneId,
     pub(crate) topic: Arc<str>,
     pub(crate) records: i32,
     /// Encoded size.
@@ -116,7 +117,7 @@ pub(crate) struct Settled {
 
 #[derive(Debug)]
 struct Flying {
-    topic: Arc<str>,
+    lane: LaneId,
     records: i32,
     bytes: usize,
     covered: Vec<Covered>,
@@ -157,7 +158,11 @@ impl Shipper {
     pub(crate) fn lane(&mut self, topic: &Arc<str>, partition: i32) -> LaneId {
         let same = |lane: &Lane| lane.topic == *topic && lane.partition == partition;
         let at = self.lanes.iter().position(same).unwrap_or_else(|| {
-            self.lanes.push(Lane { topic: topic.clone(), partition, open: None });
+            self.lanes.push(Lane {
+                topic: topic.clone(),
+                partition,
+                open: None,
+            });
             self.lanes.len() - 1
         });
         LaneId(at)
@@ -181,7 +186,9 @@ impl Shipper {
         }
         let (spare, compression) = (&mut self.spare, self.batching.compression);
         let open = self.lanes[lane_id.0].open.get_or_insert_with(|| OpenBatch {
-            builder: spare.pop().unwrap_or_else(|| BatchBuilder::new(compression)),
+            builder: spare
+                .pop()
+                .unwrap_or_else(|| BatchBuilder::new(compression)),
             covered: Vec::new(),
             opened: now,
         });
@@ -198,7 +205,11 @@ impl Shipper {
             _ => {
                 let span = acks.begin(event.end, tail);
                 let from = event.position;
-                open.covered.push(Covered { file: event.file, span, from });
+                open.covered.push(Covered {
+                    file: event.file,
+                    span,
+                    from,
+                });
             }
         }
         if open.builder.size() >= limit {
@@ -225,11 +236,23 @@ impl Shipper {
     }
 
     fn close(&mut self, lane: LaneId) {
-        let Some(mut open) = self.lanes[lane.0].open.take() else { return };
-        self.open_bytes = self.open_bytes.saturating_sub(open.builder.size() - BATCH_HEADER_SIZE);
+        let Some(mut open) = self.lanes[lane.0].open.take() else {
+            return;
+        };
+        self.open_bytes = self
+            .open_bytes
+            .saturating_sub(open.builder.size() - BATCH_HEADER_SIZE);
         let records = i32::try_from(open.builder.len()).expect("a builder counts in i32");
-        let bytes = open.builder.build().expect("records in memory can be compressed");
-        self.waiting.push_back(Closed { lane, bytes, records, covered: open.covered });
+        let bytes = open
+            .builder
+            .build()
+            .expect("records in memory can be compressed");
+        self.waiting.push_back(Closed {
+            lane,
+            bytes,
+            records,
+            covered: open.covered,
+        });
         if self.spare.len() < SPARE_MAX {
             self.spare.push(open.builder);
         }
@@ -248,26 +271,55 @@ impl Shipper {
 
     /// When the next open batch is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        let opened = self.lanes.iter().filter_map(|lane| lane.open.as_ref().map(|open| open.opened));
+        let opened = self
+            .lanes
+            .iter()
+            .filter_map(|lane| lane.open.as_ref().map(|open| open.opened));
         opened.min().map(|opened| opened + self.batching.linger)
     }
 
     /// Hands closed batches over as far as `output` takes them; whether all are gone.
     pub(crate) fn hand_over(&mut self, output: &mut dyn Output, telemetry: &Telemetry) -> bool {
         while let Some(closed) = self.waiting.pop_front() {
-            let Closed { lane, bytes, records, covered } = closed;
+            let Closed {
+                lane,
+                bytes,
+                records,
+                covered,
+            } = closed;
             let (ticket, size) = (self.next_ticket, bytes.len());
-            let Lane { topic, partition, .. } = &self.lanes[lane.0];
+            let Lane {
+                topic, partition, ..
+            } = &self.lanes[lane.0];
             let (topic, partition) = (topic.clone(), *partition);
-            let batch = Batch { ticket, topic: topic.clone(), partition, bytes, records };
+            let batch = Batch {
+                ticket,
+                topic,
+                partition,
+                bytes,
+                records,
+            };
             if let Err(Batch { bytes, .. }) = output.send(batch) {
-                self.waiting.push_front(Closed { lane, bytes, records, covered });
+                self.waiting.push_front(Closed {
+                    lane,
+                    bytes,
+                    records,
+                    covered,
+                });
                 return false;
             }
             telemetry.records_sent.inc_by(records.unsigned_abs().into());
             telemetry.bytes_sent.inc_by(size as u64);
             self.next_ticket += 1;
-            self.flying.insert(ticket, Flying { topic, records, bytes: size, covered });
+            self.flying.insert(
+                ticket,
+                Flying {
+                    lane,
+                    records,
+                    bytes: size,
+                    covered,
+                },
+            );
         }
         true
     }
@@ -279,7 +331,9 @@ impl Shipper {
 
     /// Whether nothing is open, waiting or in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.open.is_none()) && self.waiting.is_empty() && self.flying.is_empty()
+        self.lanes.iter().all(|lane| lane.open.is_none())
+            && self.waiting.is_empty()
+            && self.flying.is_empty()
     }
 
     /// Batches handed over and not settled.
@@ -289,19 +343,55 @@ impl Shipper {
 
     /// Books an outcome.
     pub(crate) fn settle(&mut self, outcome: Outcome) -> Option<Settled> {
-        let Flying { topic, records, bytes, covered } = self.flying.remove(&outcome.ticket)?;
+        let Flying {
+            lane,
+            records,
+            bytes,
+            covered,
+        } = self.flying.remove(&outcome.ticket)?;
+        let topic = self.lanes[lane.0].topic.clone();
         if outcome.result == Err(Refusal::TooLarge) && records > 1 {
             let half = self.batch_limit(&topic).min(bytes.max(2)) / 2;
             self.smaller.insert(topic.clone(), half);
         }
-        Some(Settled { topic, records, bytes, covered, result: outcome.result })
+        Some(Settled {
+            lane,
+            topic,
+            records,
+            bytes,
+            covered,
+            result: outcome.result,
+        })
+    }
+
+    /// Takes back what is not handed over yet of a lane, so that nothing overtakes lines that are sent again.
+    pub(crate) fn recall(&mut self, lane: LaneId) -> Vec<Covered> {
+        let mut covered = Vec::new();
+        self.waiting.retain_mut(|closed| {
+            let recalled = closed.lane == lane;
+            if recalled {
+                covered.append(&mut closed.covered);
+            }
+            !recalled
+        });
+        if let Some(open) = self.lanes[lane.0].open.take() {
+            self.open_bytes = self
+                .open_bytes
+                .saturating_sub(open.builder.size() - BATCH_HEADER_SIZE);
+            covered.extend(open.covered);
+        }
+        covered
     }
 }
 
 /// Encodes one record; a cut line says so in a header.
 fn append_record(builder: &mut BatchBuilder, stamp: &Stamp, event: &Event<'_>, position: &str) {
     let is_cut = event.full_len > event.body.len() as u64;
-    let full_len = if is_cut { event.full_len.to_string() } else { String::new() };
+    let full_len = if is_cut {
+        event.full_len.to_string()
+    } else {
+        String::new()
+    };
     let headers = [
         ("logway.origin", Some(stamp.origin.as_bytes())),
         ("logway.position", Some(position.as_bytes())),

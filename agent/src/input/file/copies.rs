@@ -34,7 +34,11 @@ impl Copies {
         };
         for tailed in known.filter(|tailed| tailed.fingerprint.len > 0) {
             copies.lengths.insert(tailed.fingerprint.len);
-            copies.by_fingerprint.entry(tailed.fingerprint).or_default().push(tailed.id);
+            copies
+                .by_fingerprint
+                .entry(tailed.fingerprint)
+                .or_default()
+                .push(tailed.id);
             let folder = tailed.path.parent().unwrap_or(Path::new("")).to_owned();
             copies.by_folder.entry(folder).or_default().push(tailed.id);
         }
@@ -48,7 +52,13 @@ impl Copies {
         let (mut seen, mut found) = (Fingerprint::default(), Vec::new());
         for length in self.lengths.range(..=filled as u64) {
             seen.extend(&beginning[seen.len as usize..*length as usize]);
-            found.extend(self.by_fingerprint.get(&seen).into_iter().flatten().copied());
+            found.extend(
+                self.by_fingerprint
+                    .get(&seen)
+                    .into_iter()
+                    .flatten()
+                    .copied(),
+            );
         }
         found.truncate(SUSPECTS_MAX);
         Ok(found)

@@ -111,7 +111,10 @@ impl Patterns {
                 set.add(glob(&anywhere, pattern)?);
             }
         }
-        let refused = |source| PatternError::Glob { pattern: exclude.join(" "), source };
+        let refused = |source| PatternError::Glob {
+            pattern: exclude.join(" "),
+            source,
+        };
         Ok(Patterns {
             includes: includes.collect::<Result<_, _>>()?,
             exclude: set.build().map_err(refused)?,
@@ -120,44 +123,75 @@ impl Patterns {
 
     /// Looks at the file system.
     pub(crate) fn scan(&self) -> Scan {
-        let mut scan = Scan { complete: true, ..Scan::default() };
+        let mut scan = Scan {
+            complete: true,
+            ..Scan::default()
+        };
         let mut seen = HashMap::new();
         for include in &self.includes {
             include.scan(&self.exclude, &mut scan);
         }
-        scan.candidates.retain(|candidate| seen.insert(candidate.locator.key(), ()).is_none());
+        scan.candidates
+            .retain(|candidate| seen.insert(candidate.locator.key(), ()).is_none());
         scan
     }
 }
 
 fn glob(pattern: &str, shown: &str) -> Result<globset::Glob, PatternError> {
     let mut builder = GlobBuilder::new(pattern);
-    let built = builder.literal_separator(true).backslash_escape(true).build();
-    built.map_err(|source| PatternError::Glob { pattern: shown.to_owned(), source })
+    let built = builder
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build();
+    built.map_err(|source| PatternError::Glob {
+        pattern: shown.to_owned(),
+        source,
+    })
 }
 
 impl Include {
     fn new(pattern: &str) -> Result<Include, PatternError> {
-        let failed = |source| PatternError::Base { pattern: pattern.to_owned(), source };
+        let failed = |source| PatternError::Base {
+            pattern: pattern.to_owned(),
+            source,
+        };
         let wild = |part: &Component<'_>| {
-            part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{', '\\'])
+            part.as_os_str()
+                .to_string_lossy()
+                .contains(['*', '?', '[', '{', '\\'])
         };
         let path = Path::new(pattern);
         let base: PathBuf = path.components().take_while(|part| !wild(part)).collect();
         let rest: PathBuf = path.components().skip_while(|part| !wild(part)).collect();
         let base = std::path::absolute(base_or_here(&base)).map_err(failed)?;
         if rest.as_os_str().is_empty() {
-            return Ok(Include { base, rest: None, depth_max: 0 });
+            return Ok(Include {
+                base,
+                rest: None,
+                depth_max: 0,
+            });
         }
         let rest = rest.to_string_lossy();
-        let depth_max = if rest.contains("**") { DEPTH_MAX } else { rest.matches('/').count() + 1 };
+        let depth_max = if rest.contains("**") {
+            DEPTH_MAX
+        } else {
+            rest.matches('/').count() + 1
+        };
         let matcher = glob(&rest, pattern)?.compile_matcher();
-        Ok(Include { base, rest: Some(matcher), depth_max })
+        Ok(Include {
+            base,
+            rest: Some(matcher),
+            depth_max,
+        })
     }
 
     fn scan(&self, exclude: &GlobSet, scan: &mut Scan) {
         // `..` in the pattern would otherwise stay in every path that people read.
-        let base = if self.base.components().any(|part| part == Component::ParentDir) {
+        let base = if self
+            .base
+            .components()
+            .any(|part| part == Component::ParentDir)
+        {
             fs::canonicalize(&self.base).unwrap_or_else(|_| self.base.clone())
         } else {
             self.base.clone()
@@ -168,7 +202,10 @@ impl Include {
             }
             return;
         };
-        let walk = WalkDir::new(&base).follow_links(true).min_depth(1).max_depth(self.depth_max);
+        let walk = WalkDir::new(&base)
+            .follow_links(true)
+            .min_depth(1)
+            .max_depth(self.depth_max);
         for entry in walk {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
@@ -176,7 +213,11 @@ impl Include {
                     let path = entry.path();
                     let relative = path.strip_prefix(&base).unwrap_or(path);
                     if rest.is_match(relative) && !exclude.is_match(path) {
-                        take(path.to_owned(), entry.metadata().map_err(io::Error::from), scan);
+                        take(
+                            path.to_owned(),
+                            entry.metadata().map_err(io::Error::from),
+                            scan,
+                        );
                     }
                 }
                 Err(error) => self.note(&error, rest, &base, scan),
@@ -191,13 +232,17 @@ impl Include {
             scan.rejected.push((path, Rejection::Loop));
             return;
         }
-        let kind = error.io_error().map_or(io::ErrorKind::Other, io::Error::kind);
+        let kind = error
+            .io_error()
+            .map_or(io::ErrorKind::Other, io::Error::kind);
         // A base that is gone may be a volume that is not mounted: absence proves nothing then.
         if kind == io::ErrorKind::NotFound && path != base {
             return;
         }
         scan.complete = false;
-        let matches = path.strip_prefix(base).is_ok_and(|relative| rest.is_match(relative));
+        let matches = path
+            .strip_prefix(base)
+            .is_ok_and(|relative| rest.is_match(relative));
         if kind != io::ErrorKind::NotFound || matches {
             let rejection = error.io_error().map_or(Rejection::Failed, Rejection::of);
             scan.rejected.push((path, rejection));
@@ -206,14 +251,22 @@ impl Include {
 }
 
 fn base_or_here(base: &Path) -> &Path {
-    if base.as_os_str().is_empty() { Path::new(".") } else { base }
+    if base.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        base
+    }
 }
 
 fn take(path: PathBuf, metadata: io::Result<Metadata>, scan: &mut Scan) {
     match metadata {
         Ok(metadata) if metadata.is_file() => {
             let locator = Locator::of(&metadata);
-            scan.candidates.push(Candidate { path, locator, metadata });
+            scan.candidates.push(Candidate {
+                path,
+                locator,
+                metadata,
+            });
         }
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => scan.rejected.push((path, Rejection::NotAFile)),

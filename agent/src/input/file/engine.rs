@@ -175,7 +175,9 @@ impl Engine {
         let blocked = !self.deliver() || blocked;
         self.retire(clock);
         self.save(clock, self.draining && self.shipper.is_idle());
-        self.telemetry.batches_in_flight.set(self.shipper.in_flight() as i64);
+        self.telemetry
+            .batches_in_flight
+            .set(self.shipper.in_flight() as i64);
         Step {
             next: self.next_step(clock, blocked),
             finished: self.is_finished(),
@@ -207,15 +209,35 @@ impl Engine {
         if !self.ready.is_empty() && !blocked {
             return clock.now;
         }
-        let polls = self.files.values().filter(|file| file.is_readable() && !file.queued);
-        let poll = if self.once { None } else { polls.map(|file| file.next_poll).min() };
-        let linger = if blocked { None } else { self.shipper.next_due() };
+        let polls = self
+            .files
+            .values()
+            .filter(|file| file.is_readable() && !file.queued);
+        let poll = if self.once {
+            None
+        } else {
+            polls.map(|file| file.next_poll).min()
+        };
+        let linger = if blocked {
+            None
+        } else {
+            self.shipper.next_due()
+        };
         let retry = blocked.then(|| clock.now + self.timing.poll_last);
-        let due = [self.next_scan, poll, linger, retry, self.next_sync, self.hold_until];
+        let due = [
+            self.next_scan,
+            poll,
+            linger,
+            retry,
+            self.next_sync,
+            self.hold_until,
+        ];
         let earliest = due.into_iter().flatten().min();
         // Looks are gathered: a thousand idle files must not wake the thread a thousand times.
         let soonest = clock.now + self.timing.poll_first / 4;
-        earliest.unwrap_or(clock.now + Duration::from_secs(1)).max(soonest)
+        earliest
+            .unwrap_or(clock.now + Duration::from_secs(1))
+            .max(soonest)
     }
 
     /// Looks at the open files whose turn it is.
@@ -224,7 +246,11 @@ impl Engine {
             return;
         }
         let many = self.files.len() > 1024;
-        let last = if many { self.timing.scan_every } else { self.timing.poll_last };
+        let last = if many {
+            self.timing.scan_every
+        } else {
+            self.timing.poll_last
+        };
         let mut grown = Vec::new();
         for tailed in self.files.values_mut() {
             if tailed.queued || tailed.next_poll > clock.now || !tailed.is_readable() {
@@ -275,7 +301,9 @@ impl Engine {
             if !self.deliver() {
                 return false;
             }
-            let Some(id) = self.ready.pop_front() else { return true };
+            let Some(id) = self.ready.pop_front() else {
+                return true;
+            };
             if self.must_wait(id) {
                 self.ready.push_back(id);
                 waiting += 1;
@@ -314,7 +342,9 @@ impl Engine {
     }
 
     fn read_slice(&mut self, id: FileId, clock: Clock) -> Slice {
-        let Some(tailed) = self.files.get_mut(&id) else { return Slice::Done };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return Slice::Done;
+        };
         if !tailed.is_readable() {
             return Slice::Done;
         }
@@ -326,14 +356,18 @@ impl Engine {
             let partition = partition_of(id, partitions);
             tailed.lane = Some(self.shipper.lane(&input.topic, partition));
         }
-        let Some(file) = tailed.file.take() else { return Slice::Done };
+        let Some(file) = tailed.file.take() else {
+            return Slice::Done;
+        };
         let limits = Limits {
             line_bytes_max: input.line_bytes_max,
             slice_bytes: SLICE_BYTES,
             end_is_line: self.once || tailed.ending,
         };
         let passed = self.pass(id, &file, limits, clock);
-        let Some(tailed) = self.files.get_mut(&id) else { return Slice::Done };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return Slice::Done;
+        };
         match passed {
             Ok((pass, look)) => {
                 tailed.file = Some(file);
@@ -365,7 +399,10 @@ impl Engine {
         limits: Limits,
         clock: Clock,
     ) -> std::io::Result<(Pass, Look)> {
-        let tailed = self.files.get_mut(&id).expect("the caller has just seen it");
+        let tailed = self
+            .files
+            .get_mut(&id)
+            .expect("the caller has just seen it");
         // Looked at before reading: what is written meanwhile makes the next look differ.
         let look = Look::of(&file.metadata()?);
         tailed.size = look.size;
@@ -410,7 +447,8 @@ impl Engine {
             }
         }
         if let Some(result) = grown {
-            self.store.change(id, |known| known.fingerprint = fingerprint);
+            self.store
+                .change(id, |known| known.fingerprint = fingerprint);
             result?;
         }
         Ok((pass?, look))
@@ -423,7 +461,8 @@ impl Engine {
         }
         let flushed = self.store.flush();
         self.note_state(&flushed);
-        self.shipper.hand_over(self.output.as_mut(), &self.telemetry)
+        self.shipper
+            .hand_over(self.output.as_mut(), &self.telemetry)
     }
 
     /// Writes the state: to the kernel with every change, to the disk every now and then.

@@ -108,7 +108,11 @@ pub(crate) fn read_lines(
     shrink(buf, limits);
     // A long last line is finished by the next pass, which skips.
     let long_end = at_end && limits.end_is_line && start < filled;
-    Ok(if at_end && !long_end { Pass::End } else { Pass::More })
+    Ok(if at_end && !long_end {
+        Pass::End
+    } else {
+        Pass::More
+    })
 }
 
 /// Hands out the line at `range` of `bytes`, which lie at `base` in the file.

@@ -19,7 +19,9 @@ impl Engine {
         let missing = self.files.values().filter(|file| file.scan < self.scans);
         let missing: Vec<FileId> = missing.map(|file| file.id).collect();
         for id in missing {
-            let Some(tailed) = self.files.get_mut(&id) else { continue };
+            let Some(tailed) = self.files.get_mut(&id) else {
+                continue;
+            };
             match tailed.phase {
                 Phase::Live if tailed.suspect => self.lose(id, clock),
                 Phase::Live => {
@@ -42,10 +44,15 @@ impl Engine {
     /// Moves files along that are on their way out.
     pub(super) fn retire(&mut self, clock: Clock) {
         let (quiet, hold) = (self.timing.leaving_quiet, self.timing.copy_hold);
-        let leaving = self.files.values().filter(|file| file.superseded || file.phase != Phase::Live);
+        let leaving = self
+            .files
+            .values()
+            .filter(|file| file.superseded || file.phase != Phase::Live);
         let ids: Vec<FileId> = leaving.map(|file| file.id).collect();
         for id in ids {
-            let Some(tailed) = self.files.get_mut(&id) else { continue };
+            let Some(tailed) = self.files.get_mut(&id) else {
+                continue;
+            };
             match tailed.phase {
                 Phase::Leaving { since } if is_quiet(tailed, clock, since, quiet) => {
                     if tailed.ending {
@@ -81,7 +88,9 @@ impl Engine {
 
     /// Lets go of a file that is read and acknowledged to its end.
     fn finish(&mut self, id: FileId) {
-        let Some(tailed) = self.files.get_mut(&id) else { return };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return;
+        };
         let links = tailed.file.as_ref().and_then(|file| file.metadata().ok());
         let is_deleted = links.is_none_or(|metadata| metadata.nlink() == 0);
         info!(path = %tailed.path.display(), origin = %id, position = tailed.cursor.line_start,
@@ -105,6 +114,8 @@ impl Engine {
 
 /// Whether a file is read to its end and has not grown for `quiet`; at once after its last line was sent.
 fn is_quiet(tailed: &Tailed, clock: Clock, since: std::time::Instant, quiet: Duration) -> bool {
-    let idle = clock.now.saturating_duration_since(since.max(tailed.grown_at));
+    let idle = clock
+        .now
+        .saturating_duration_since(since.max(tailed.grown_at));
     !tailed.queued && tailed.read_at.is_some() && (tailed.ending || idle >= quiet)
 }

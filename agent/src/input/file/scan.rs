@@ -74,7 +74,11 @@ impl Engine {
         for (input, settings) in self.inputs.iter().enumerate() {
             let scan = settings.patterns.scan();
             complete &= scan.complete;
-            found.extend(scan.candidates.into_iter().map(|candidate| (candidate, input)));
+            found.extend(
+                scan.candidates
+                    .into_iter()
+                    .map(|candidate| (candidate, input)),
+            );
             for (path, rejection) in scan.rejected {
                 Telemetry::count(&self.telemetry.files_rejected, rejection.name(), 1);
                 if self.reported.len() < 10_000 && self.reported.insert((path.clone(), rejection)) {
@@ -86,7 +90,11 @@ impl Engine {
         let mut strangers = Vec::new();
         for (candidate, input) in found {
             let recognised = self.recognise(&candidate, input, clock);
-            strangers.extend(recognised.map(|from| Stranger { candidate, input, from }));
+            strangers.extend(recognised.map(|from| Stranger {
+                candidate,
+                input,
+                from,
+            }));
         }
         self.welcome(strangers, &owners, complete, clock);
         if complete {
@@ -106,13 +114,23 @@ impl Engine {
         telemetry.scan_seconds.set(seconds);
         telemetry.files_known.set(self.store.len() as i64);
         telemetry.files_held.set(self.held.len() as i64);
-        telemetry.files_open.set(self.files.values().filter(|file| file.file.is_some()).count() as i64);
+        telemetry.files_open.set(
+            self.files
+                .values()
+                .filter(|file| file.file.is_some())
+                .count() as i64,
+        );
         let lag: u64 = self.files.values().map(Tailed::lag).sum();
-        telemetry.lag_bytes.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        telemetry
+            .lag_bytes
+            .set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
     fn owners_of_paths(&self) -> HashMap<PathBuf, FileId> {
-        let named = self.files.values().filter(|file| matches!(file.phase, Phase::Live | Phase::Unproven));
+        let named = self
+            .files
+            .values()
+            .filter(|file| matches!(file.phase, Phase::Live | Phase::Unproven));
         named.map(|file| (file.path.clone(), file.id)).collect()
     }
 
@@ -121,7 +139,9 @@ impl Engine {
     }
 
     pub(super) fn disown_inode(&mut self, id: FileId) {
-        let Some(tailed) = self.files.get(&id) else { return };
+        let Some(tailed) = self.files.get(&id) else {
+            return;
+        };
         if let Some(ids) = self.by_inode.get_mut(&tailed.locator.key()) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {
@@ -131,9 +151,18 @@ impl Engine {
     }
 
     /// Finds the known file that a candidate is; `Some` when it is none, with the position to begin at.
-    fn recognise(&mut self, candidate: &Candidate, input: usize, clock: Clock) -> Option<(u64, Tail)> {
+    fn recognise(
+        &mut self,
+        candidate: &Candidate,
+        input: usize,
+        clock: Clock,
+    ) -> Option<(u64, Tail)> {
         let mut from = (0, Tail::default());
-        let owners = self.by_inode.get(&candidate.locator.key()).cloned().unwrap_or_default();
+        let owners = self
+            .by_inode
+            .get(&candidate.locator.key())
+            .cloned()
+            .unwrap_or_default();
         for id in owners {
             match self.check(id, candidate, clock) {
                 Ok(Proof::Same(_)) => {
@@ -141,7 +170,10 @@ impl Engine {
                     return None;
                 }
                 Ok(Proof::SameUpToAcked(tail)) => {
-                    from = (self.store.get(id).map_or(0, |known| known.acked.offset), tail);
+                    from = (
+                        self.store.get(id).map_or(0, |known| known.acked.offset),
+                        tail,
+                    );
                     self.lose(id, clock);
                 }
                 Ok(Proof::Other) => self.lose(id, clock),
@@ -193,7 +225,9 @@ impl Engine {
 
     /// Books that a known file was seen under a path.
     fn see(&mut self, id: FileId, candidate: &Candidate, input: usize, clock: Clock) {
-        let Some(tailed) = self.files.get_mut(&id) else { return };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return;
+        };
         let first = std::mem::replace(&mut tailed.scan, self.scans) == 0;
         if first {
             tailed.input = input;
@@ -225,7 +259,9 @@ impl Engine {
     /// A known file's inode holds another content.
     pub(super) fn lose(&mut self, id: FileId, clock: Clock) {
         self.disown_inode(id);
-        let Some(tailed) = self.files.get_mut(&id) else { return };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return;
+        };
         info!(path = %tailed.path.display(), origin = %id, position = tailed.cursor.line_start,
             "file was truncated or replaced; what it holds now is a new file");
         self.telemetry.generations.inc();
@@ -252,7 +288,9 @@ impl Engine {
     ) {
         let mut still_held = HashMap::new();
         let mut newcomers = Vec::new();
-        let strangers = strangers.into_iter().filter(|stranger| self.is_wanted(stranger, clock));
+        let strangers = strangers
+            .into_iter()
+            .filter(|stranger| self.is_wanted(stranger, clock));
         let strangers: Vec<Stranger> = strangers.collect();
         let copies = (!strangers.is_empty()).then(|| Copies::new(self.files.values()));
         for stranger in strangers {
@@ -269,7 +307,12 @@ impl Engine {
             match self.place(&stranger, &file, (copies, complete), clock) {
                 Ok(Place::New(fingerprint)) => {
                     let before = owners.get(&path).copied();
-                    newcomers.push(Newcomer { stranger, file, fingerprint, before });
+                    newcomers.push(Newcomer {
+                        stranger,
+                        file,
+                        fingerprint,
+                        before,
+                    });
                 }
                 Ok(Place::Continues(id)) => self.adopt(id, &stranger, file, clock),
                 Ok(Place::Held(entry)) => {
@@ -289,7 +332,10 @@ impl Engine {
         let input = &self.inputs[stranger.input];
         let modified_ms = u64::try_from(metadata.mtime()).unwrap_or(0) * 1000;
         let age_ms = u128::from(clock.wall_ms.saturating_sub(modified_ms));
-        metadata.len() > 0 && input.ignore_older.is_none_or(|limit| age_ms <= limit.as_millis())
+        metadata.len() > 0
+            && input
+                .ignore_older
+                .is_none_or(|limit| age_ms <= limit.as_millis())
     }
 
     /// Decides what a stranger is.
@@ -309,14 +355,25 @@ impl Engine {
             for id in copies.alike(file)? {
                 let orphan = self.is_orphan(id, candidate, complete);
                 let record = self.store.get(id);
-                if orphan && let Some(record) = record && matches!(prove(record, file)?, Proof::Same(_)) {
+                if orphan
+                    && let Some(record) = record
+                    && matches!(prove(record, file)?, Proof::Same(_))
+                {
                     return Ok(Place::Continues(id));
                 }
             }
             if !self.once && self.scans > 1 && self.is_copy(copies, candidate, file)? {
                 let fresh = (clock.now, metadata.len());
-                let known = self.held.get(&candidate.locator.key()).copied().unwrap_or(fresh);
-                let entry = if known.1 == metadata.len() { known } else { fresh };
+                let known = self
+                    .held
+                    .get(&candidate.locator.key())
+                    .copied()
+                    .unwrap_or(fresh);
+                let entry = if known.1 == metadata.len() {
+                    known
+                } else {
+                    fresh
+                };
                 if clock.now.duration_since(entry.0) < self.timing.copy_hold {
                     return Ok(Place::Held(entry));
                 }
@@ -324,18 +381,25 @@ impl Engine {
         }
         let mut fingerprint = Fingerprint::default();
         fingerprint.grow(file, metadata.len())?;
-        Ok(if fingerprint.len == 0 { Place::Changing } else { Place::New(fingerprint) })
+        Ok(if fingerprint.len == 0 {
+            Place::Changing
+        } else {
+            Place::New(fingerprint)
+        })
     }
 
     /// Whether a known file has lost its inode, so that a file like it may be its continuation.
     fn is_orphan(&self, id: FileId, candidate: &Candidate, complete: bool) -> bool {
-        let Some(tailed) = self.files.get(&id) else { return false };
+        let Some(tailed) = self.files.get(&id) else {
+            return false;
+        };
         match tailed.phase {
             Phase::Lost { .. } => true,
             // Not seen at all: moved to another file system, or deleted and written anew with the same
             // beginning. Only much evidence tells which.
             Phase::Unproven if tailed.scan < self.scans && complete => {
-                let known_place = tailed.locator.ino == candidate.locator.ino && tailed.path == candidate.path;
+                let known_place =
+                    tailed.locator.ino == candidate.locator.ino && tailed.path == candidate.path;
                 known_place || tailed.acks.committed().0 >= super::evidence::FINGERPRINT_BYTES_MAX
             }
             _ => false,
@@ -345,8 +409,14 @@ impl Engine {
     /// Whether all of a file stands at the beginning of another that is being read: a rotation by copying may
     /// be on its way.
     fn is_copy(&self, copies: &Copies, candidate: &Candidate, file: &File) -> io::Result<bool> {
-        for id in copies.alike(file)?.into_iter().chain(copies.longer(&candidate.path)) {
-            let Some(tailed) = self.files.get(&id) else { continue };
+        for id in copies
+            .alike(file)?
+            .into_iter()
+            .chain(copies.longer(&candidate.path))
+        {
+            let Some(tailed) = self.files.get(&id) else {
+                continue;
+            };
             if tailed.scan == self.scans && Copies::is_prefix(file, tailed)? {
                 return Ok(true);
             }
@@ -357,19 +427,24 @@ impl Engine {
     /// A copy goes on where its original was cut off.
     fn adopt(&mut self, id: FileId, stranger: &Stranger, file: File, clock: Clock) {
         let candidate = &stranger.candidate;
-        let Some(tailed) = self.files.get(&id) else { return };
+        let Some(tailed) = self.files.get(&id) else {
+            return;
+        };
         let committed = tailed.acks.committed().0;
         info!(path = %candidate.path.display(), origin = %id, was = %tailed.path.display(),
             "file continues a known one that was truncated or moved");
         self.disown_inode(id);
         self.own_inode(candidate.locator, id);
         let tail = Tail::read(&file, committed).unwrap_or_default();
-        let Some(tailed) = self.files.get_mut(&id) else { return };
+        let Some(tailed) = self.files.get_mut(&id) else {
+            return;
+        };
         tailed.locator = candidate.locator;
         tailed.superseded = true;
         tailed.queued = false;
         tailed.resume(file, tail, clock.now);
-        self.store.change(id, |known| known.locator = candidate.locator);
+        self.store
+            .change(id, |known| known.locator = candidate.locator);
         self.ready.retain(|other| *other != id);
         self.see(id, candidate, stranger.input, clock);
     }
@@ -380,7 +455,13 @@ impl Engine {
             return;
         }
         let mut begun = Vec::new();
-        for Newcomer { stranger, file, fingerprint, before } in newcomers {
+        for Newcomer {
+            stranger,
+            file,
+            fingerprint,
+            before,
+        } in newcomers
+        {
             let id = self.store.fresh_id();
             let (offset, tail) = stranger.from;
             let candidate = stranger.candidate;

@@ -13,10 +13,14 @@ use crate::telemetry::Telemetry;
 
 impl Engine {
     pub(super) fn settle(&mut self, outcome: Outcome, clock: Clock) {
-        let Some(settled) = self.shipper.settle(outcome) else { return };
+        let Some(settled) = self.shipper.settle(outcome) else {
+            return;
+        };
         match &settled.result {
             Ok(()) => {
-                self.telemetry.records_acked.inc_by(settled.records.unsigned_abs().into());
+                self.telemetry
+                    .records_acked
+                    .inc_by(settled.records.unsigned_abs().into());
                 self.commit(&settled);
             }
             Err(Refusal::TooLarge) if settled.records <= 1 => {
@@ -29,7 +33,11 @@ impl Engine {
                     "the broker refused a line as too large; it is given up, lower message_max_bytes"
                 );
                 Telemetry::count(&self.telemetry.records_dropped, "too_large", 1);
-                Telemetry::count(&self.telemetry.bytes_dropped, "too_large", settled.bytes as u64);
+                Telemetry::count(
+                    &self.telemetry.bytes_dropped,
+                    "too_large",
+                    settled.bytes as u64,
+                );
                 self.commit(&settled);
             }
             Err(Refusal::TooLarge) => self.send_again(&settled, "too_large"),
@@ -43,17 +51,23 @@ impl Engine {
 
     fn commit(&mut self, settled: &Settled) {
         for covered in &settled.covered {
-            let Some(tailed) = self.files.get_mut(&covered.file) else { continue };
+            let Some(tailed) = self.files.get_mut(&covered.file) else {
+                continue;
+            };
             if let Some((offset, tail)) = tailed.acks.acknowledge(covered.span) {
                 let acked = Frontier::new(offset, &tail);
-                self.store.progress(covered.file, |known| known.acked = acked);
+                self.store
+                    .progress(covered.file, |known| known.acked = acked);
             }
         }
     }
 
     fn send_again(&mut self, settled: &Settled, reason: &'static str) {
-        for covered in &settled.covered {
-            let Some(tailed) = self.files.get_mut(&covered.file) else { continue };
+        let recalled = self.shipper.recall(settled.lane);
+        for covered in settled.covered.iter().chain(&recalled) {
+            let Some(tailed) = self.files.get_mut(&covered.file) else {
+                continue;
+            };
             if !tailed.acks.knows(covered.span) {
                 continue;
             }

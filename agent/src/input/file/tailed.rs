@@ -41,7 +41,8 @@ impl Look {
     pub(super) fn of(metadata: &Metadata) -> Look {
         Look {
             size: metadata.len(),
-            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
         }
     }
 }
@@ -114,9 +115,15 @@ pub(super) fn prove(record: &FileRecord, file: &File) -> io::Result<Proof> {
 /// Opens a path for reading without ever waiting: a FIFO in its place must not stop the reader.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file any more"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file any more",
+        ));
     }
     Ok(file)
 }
@@ -177,7 +184,9 @@ impl Tailed {
 
     /// Whether the open file still holds what was read of it.
     pub(super) fn still_holds(&self) -> io::Result<bool> {
-        let Some(file) = &self.file else { return Ok(false) };
+        let Some(file) = &self.file else {
+            return Ok(false);
+        };
         let at = self.cursor.line_start;
         let begins = !self.resending || self.fingerprint.holds(file)?;
         Ok(begins && file.metadata()?.len() >= at && Tail::read(file, at)? == self.cursor.tail)

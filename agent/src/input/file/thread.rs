@@ -27,7 +27,9 @@ pub(crate) struct FileInput {
 
 impl Clock {
     pub(crate) fn read() -> Clock {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Clock {
             now: Instant::now(),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
@@ -49,7 +51,9 @@ impl FileInput {
             engine.close(Clock::read());
             ended_out.send_replace(true);
         };
-        let thread = std::thread::Builder::new().name("logway-files".to_owned()).spawn(body)?;
+        let thread = std::thread::Builder::new()
+            .name("logway-files".to_owned())
+            .spawn(body)?;
         Ok(FileInput {
             thread: Some(thread),
             stop,
@@ -74,7 +78,11 @@ impl FileInput {
         let ended = tokio::time::timeout(grace, self.ended.wait_for(|ended| *ended)).await;
         if ended.is_err() {
             tracing::warn!("the file reader did not end in time");
-        } else if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        } else if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the file reader panicked; its positions are those of its last write");
         }
     }

@@ -64,7 +64,10 @@ fn read_all(bytes: &[u8], stages: &[usize], chunks: &[usize], limits: Limits) ->
             chunks: std::cell::RefCell::new(chunks.to_vec().into_iter().cycle()),
         };
         let last = number == stages.len();
-        let limits = Limits { end_is_line: limits.end_is_line && last, ..limits };
+        let limits = Limits {
+            end_is_line: limits.end_is_line && last,
+            ..limits
+        };
         loop {
             let pass = read_lines(&source, &mut cursor, &mut buf, limits, &mut |line| {
                 assert_eq!(line.tail, Tail::of(&bytes[..line.end as usize]).bytes());
@@ -96,7 +99,10 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     let ending = proptest::sample::select(vec![&b"\n"[..], b"\r\n", b"\r\r\n", b"\n\n", b""]);
     let piece = (proptest::collection::vec(byte, 0..60), ending);
     proptest::collection::vec(piece, 0..20).prop_map(|pieces| {
-        pieces.into_iter().flat_map(|(body, end)| [body, end.to_vec()].concat()).collect()
+        pieces
+            .into_iter()
+            .flat_map(|(body, end)| [body, end.to_vec()].concat())
+            .collect()
     })
 }
 
@@ -147,7 +153,11 @@ proptest! {
 
 #[test]
 fn a_lone_carriage_return_stays() {
-    let limits = Limits { line_bytes_max: 100, slice_bytes: 3, end_is_line: true };
+    let limits = Limits {
+        line_bytes_max: 100,
+        slice_bytes: 3,
+        end_is_line: true,
+    };
     let bodies: Vec<Vec<u8>> = read_all(b"a\rb\r\n\r\n\nend\r", &[], &[2], limits)
         .into_iter()
         .map(|line| line.body)
@@ -158,10 +168,17 @@ fn a_lone_carriage_return_stays() {
 #[test]
 fn a_long_line_is_cut_and_does_not_fill_memory() {
     let long = [vec![b'x'; 5_000_000], b"\nnext\n".to_vec()].concat();
-    let limits = Limits { line_bytes_max: 1000, slice_bytes: 4096, end_is_line: false };
+    let limits = Limits {
+        line_bytes_max: 1000,
+        slice_bytes: 4096,
+        end_is_line: false,
+    };
     let mut cursor = Cursor::default();
     let mut buf = Vec::new();
-    let source = Trickle { bytes: &long, chunks: std::cell::RefCell::new(vec![1 << 20].into_iter().cycle()) };
+    let source = Trickle {
+        bytes: &long,
+        chunks: std::cell::RefCell::new(vec![1 << 20].into_iter().cycle()),
+    };
     let mut seen = Vec::new();
     while read_lines(&source, &mut cursor, &mut buf, limits, &mut |line| {
         seen.push((line.body.len(), line.full_len, line.start, line.end));
@@ -169,7 +186,16 @@ fn a_long_line_is_cut_and_does_not_fill_memory() {
     .expect("memory can be read")
         == Pass::More
     {
-        assert!(buf.capacity() < 64 * 1024, "a line that is skipped is not kept");
+        assert!(
+            buf.capacity() < 64 * 1024,
+            "a line that is skipped is not kept"
+        );
     }
-    assert_eq!(seen, [(1000, 5_000_000, 0, 5_000_001), (4, 4, 5_000_001, 5_000_006)]);
+    assert_eq!(
+        seen,
+        [
+            (1000, 5_000_000, 0, 5_000_001),
+            (4, 4, 5_000_001, 5_000_006)
+        ]
+    );
 }

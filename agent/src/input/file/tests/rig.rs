@@ -78,13 +78,19 @@ impl Output for FakeOutput {
             return Ok(());
         }
         if batch.bytes.len() > cluster.record_bytes_max {
-            cluster.outcomes.push(Outcome { ticket, result: Err(Refusal::TooLarge) });
+            cluster.outcomes.push(Outcome {
+                ticket,
+                result: Err(Refusal::TooLarge),
+            });
             return Ok(());
         }
         let records = stored(&batch.bytes, batch.partition);
         assert_eq!(records.len(), batch.records as usize);
         cluster.stored.extend(records);
-        let outcome = Outcome { ticket, result: Ok(()) };
+        let outcome = Outcome {
+            ticket,
+            result: Ok(()),
+        };
         if cluster.mood == Mood::Slow {
             cluster.waiting.push_back(outcome);
         } else {
@@ -106,7 +112,10 @@ fn stored(batch: &Bytes, partition: i32) -> Vec<Stored> {
             .iter()
             .map(|header| {
                 let value = header.value.clone().expect("a header has a value");
-                (header.key.to_string(), String::from_utf8(value.to_vec()).expect("header text"))
+                (
+                    header.key.to_string(),
+                    String::from_utf8(value.to_vec()).expect("header text"),
+                )
             })
             .collect();
         assert_eq!(headers["host.name"], "testhost");
@@ -114,7 +123,9 @@ fn stored(batch: &Bytes, partition: i32) -> Vec<Stored> {
             origin: headers["logway.origin"].clone(),
             position: headers["logway.position"].parse().expect("a number"),
             path: headers["log.file.path"].clone(),
-            truncated: headers.get("logway.truncated").map(|text| text.parse().expect("a number")),
+            truncated: headers
+                .get("logway.truncated")
+                .map(|text| text.parse().expect("a number")),
             value: record.value.expect("a line").to_vec(),
             partition,
         }
@@ -140,7 +151,12 @@ impl Rig {
     pub(super) fn new() -> Rig {
         let dir = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(dir.path().join("logs")).expect("a folder");
-        let globs = vec![dir.path().join("logs/*.log*").to_string_lossy().into_owned()];
+        let globs = vec![
+            dir.path()
+                .join("logs/*.log*")
+                .to_string_lossy()
+                .into_owned(),
+        ];
         Rig::with(dir, globs)
     }
 
@@ -158,7 +174,10 @@ impl Rig {
             cluster: Arc::new(Mutex::new(cluster)),
             telemetry: Telemetry::new(),
             engine: None,
-            clock: Clock { now: Instant::now(), wall_ms: 1_800_000_000_000 },
+            clock: Clock {
+                now: Instant::now(),
+                wall_ms: 1_800_000_000_000,
+            },
             globs,
             once: false,
             line_bytes_max: 1000,
@@ -251,7 +270,11 @@ impl Rig {
     pub(super) fn release(&self, count: usize, reversed: bool) {
         let mut cluster = self.cluster.lock();
         for _ in 0..count {
-            let outcome = if reversed { cluster.waiting.pop_back() } else { cluster.waiting.pop_front() };
+            let outcome = if reversed {
+                cluster.waiting.pop_back()
+            } else {
+                cluster.waiting.pop_front()
+            };
             cluster.outcomes.extend(outcome);
         }
     }
@@ -277,7 +300,10 @@ impl Rig {
 }
 
 pub(super) fn truncate(path: &Path) {
-    let file = fs::OpenOptions::new().write(true).open(path).expect("the test's file");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .expect("the test's file");
     file.set_len(0).expect("truncated");
 }
 

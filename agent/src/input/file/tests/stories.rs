@@ -17,13 +17,24 @@ fn lines_arrive_byte_for_byte_with_their_position() {
     rig.append("a.log", b"one\n\ntwo \xff\xfe\r\nthree\rthree\npart");
     rig.run(3);
     let stored = rig.stored();
-    let values: Vec<&[u8]> = stored.iter().map(|record| record.value.as_slice()).collect();
+    let values: Vec<&[u8]> = stored
+        .iter()
+        .map(|record| record.value.as_slice())
+        .collect();
     assert_eq!(values, [&b"one"[..], b"", b"two \xff\xfe", b"three\rthree"]);
     let positions: Vec<u64> = stored.iter().map(|record| record.position).collect();
     assert_eq!(positions, [0, 4, 5, 13]);
     assert_eq!(stored[0].origin.len(), 16);
-    assert!(stored.iter().all(|record| record.origin == stored[0].origin));
-    assert!(stored.iter().all(|record| record.partition == stored[0].partition));
+    assert!(
+        stored
+            .iter()
+            .all(|record| record.origin == stored[0].origin)
+    );
+    assert!(
+        stored
+            .iter()
+            .all(|record| record.partition == stored[0].partition)
+    );
     assert_eq!(stored[0].path, rig.path("a.log").to_string_lossy());
     rig.append("a.log", b"ly\n");
     rig.run(1);
@@ -41,7 +52,13 @@ fn t1_rename_rotation_keeps_the_old_file_until_it_is_drained() {
     rig.run(2);
     rig.append("a.log.1", "5 late\n");
     rig.run(2);
-    let expected = ["1", "2", "3 written after the rename", "4 in the new file", "5 late"];
+    let expected = [
+        "1",
+        "2",
+        "3 written after the rename",
+        "4 in the new file",
+        "5 late",
+    ];
     assert_eq!(rig.lines(), expected);
     assert_eq!(rig.stored().len(), expected.len(), "nothing is sent twice");
 }
@@ -66,7 +83,10 @@ fn t2_t3_rotations_while_the_output_is_blocked_lose_nothing() {
     // Each generation is a file of its own, perhaps in another partition: only the set is certain.
     let mut lines = rig.lines();
     lines.sort();
-    assert_eq!(lines, ["0", "1 new", "1 old", "2 new", "2 old", "3 new", "3 old"]);
+    assert_eq!(
+        lines,
+        ["0", "1 new", "1 old", "2 new", "2 old", "3 new", "3 old"]
+    );
     assert_eq!(rig.stored().len(), 7);
 }
 
@@ -92,7 +112,13 @@ fn t5_truncated_and_regrown_past_the_old_position() {
     truncate(&rig.path("a.log"));
     rig.append("a.log", "after 1 and this is longer\nafter 2\nafter 3\n");
     rig.run(3);
-    let expected = ["before 1", "before 2", "after 1 and this is longer", "after 2", "after 3"];
+    let expected = [
+        "before 1",
+        "before 2",
+        "after 1 and this is longer",
+        "after 2",
+        "after 3",
+    ];
     assert_eq!(rig.lines(), expected);
 }
 
@@ -106,7 +132,15 @@ fn t5_the_same_while_the_agent_is_down() {
     rig.append("a.log", "after 1 and this is longer\nafter 2\n");
     rig.start();
     rig.run(3);
-    assert_eq!(rig.lines(), ["before 1", "before 2", "after 1 and this is longer", "after 2"]);
+    assert_eq!(
+        rig.lines(),
+        [
+            "before 1",
+            "before 2",
+            "after 1 and this is longer",
+            "after 2"
+        ]
+    );
 }
 
 #[test]
@@ -121,7 +155,10 @@ fn t6_the_copy_of_copytruncate_is_not_read_again_and_its_unread_end_is() {
     rig.run(2);
     rig.mood(Mood::Ack);
     rig.run(10);
-    assert_eq!(rig.lines(), ["1", "2", "3 not read before the truncation", "4"]);
+    assert_eq!(
+        rig.lines(),
+        ["1", "2", "3 not read before the truncation", "4"]
+    );
     assert_eq!(rig.stored().len(), 4, "the copy is recognised");
 }
 
@@ -162,10 +199,18 @@ fn equal_files_that_stay_equal_are_both_read_in_the_end() {
     rig.append("a.log", "same\n");
     rig.append("b.log", "same\n");
     rig.run(2);
-    assert_eq!(rig.lines(), ["same", "same"], "files that are there from the start are independent");
+    assert_eq!(
+        rig.lines(),
+        ["same", "same"],
+        "files that are there from the start are independent"
+    );
     rig.append("c.log", "same\n");
     rig.run(10);
-    assert_eq!(rig.lines().len(), 3, "a line too many is better than one too few");
+    assert_eq!(
+        rig.lines().len(),
+        3,
+        "a line too many is better than one too few"
+    );
 }
 
 #[test]
@@ -201,7 +246,10 @@ fn t8_files_with_the_same_long_header_are_told_apart() {
     rig.append("b.log", "again\n");
     rig.run(10);
     let lines = rig.lines();
-    assert_eq!(lines.iter().filter(|line| line.ends_with("line")).count(), 3);
+    assert_eq!(
+        lines.iter().filter(|line| line.ends_with("line")).count(),
+        3
+    );
     assert_eq!(lines.iter().filter(|line| *line == "again").count(), 1);
     assert_eq!(lines.len(), 3 * 3 + 1);
     assert_eq!(rig.stored().len(), lines.len());
@@ -228,7 +276,14 @@ fn t10_hard_links_symlinks_and_overlapping_patterns_are_read_once() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(dir.path().join("logs/sub")).expect("a folder");
     let base = dir.path().join("logs").to_string_lossy().into_owned();
-    let mut rig = Rig::with(dir, vec![format!("{base}/**/*.log"), format!("{base}/*.log"), format!("{base}/a.log")]);
+    let mut rig = Rig::with(
+        dir,
+        vec![
+            format!("{base}/**/*.log"),
+            format!("{base}/*.log"),
+            format!("{base}/a.log"),
+        ],
+    );
     rig.append("a.log", "1\n");
     fs::hard_link(rig.path("a.log"), rig.path("b.log")).expect("linked");
     std::os::unix::fs::symlink(rig.path("a.log"), rig.path("sub/c.log")).expect("linked");
@@ -271,7 +326,10 @@ fn t16_what_is_no_readable_file_is_rejected_and_the_rest_goes_on() {
     rig.run(3);
     assert_eq!(rig.lines(), ["1"]);
     let text = rig.telemetry.text();
-    assert!(text.contains("files_rejected_total{reason=\"not_a_file\"}"), "{text}");
+    assert!(
+        text.contains("files_rejected_total{reason=\"not_a_file\"}"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -317,7 +375,11 @@ fn s2_s4_positions_move_only_over_a_gapless_run_of_acknowledgements() {
     rig.start();
     rig.run(2);
     assert_eq!(rig.stored().len(), 10);
-    assert_eq!(rig.lines(), ["0", "1", "2", "3", "4"], "repeats carry the same origin and position");
+    assert_eq!(
+        rig.lines(),
+        ["0", "1", "2", "3", "4"],
+        "repeats carry the same origin and position"
+    );
     rig.crash();
     rig.start();
     rig.run(2);
@@ -328,12 +390,17 @@ fn s2_s4_positions_move_only_over_a_gapless_run_of_acknowledgements() {
 fn k2_a_line_that_the_broker_refuses_is_given_up_alone() {
     let mut rig = Rig::new();
     rig.cluster.lock().record_bytes_max = 600;
-    let noise: String = (0..900_u32).map(|n| char::from(33 + (n * n % 89 + n % 5) as u8)).collect();
+    let noise: String = (0..900_u32)
+        .map(|n| char::from(33 + (n * n % 89 + n % 5) as u8))
+        .collect();
     rig.append("a.log", format!("1\n2\n{noise}\n3\n"));
     rig.run(5);
     assert_eq!(rig.lines(), ["1", "2", "3"]);
     let text = rig.telemetry.text();
-    assert!(text.contains("records_dropped_total{reason=\"too_large\"} 1"), "{text}");
+    assert!(
+        text.contains("records_dropped_total{reason=\"too_large\"} 1"),
+        "{text}"
+    );
     rig.crash();
     rig.start();
     rig.append("a.log", "4\n");
@@ -378,7 +445,10 @@ fn once_reads_everything_to_its_end_and_finishes() {
     rig.mood(Mood::Slow);
     rig.start();
     for _ in 0..1000 {
-        assert!(!rig.step(Duration::from_millis(10)), "not before the last acknowledgement");
+        assert!(
+            !rig.step(Duration::from_millis(10)),
+            "not before the last acknowledgement"
+        );
     }
     rig.release(usize::MAX.min(1_000_000), false);
     rig.mood(Mood::Ack);
