@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use logway_client::{
-    AutoOffsetReset, ClientConfig, ConfigError, ConsumeError, Consumer, ConsumerConfig,
-    ConsumerRecord, IsolationLevel, Polled, TopicPartition,
+    Admin, AdminError, AutoOffsetReset, ClientConfig, ConfigError, ConsumeError, Consumer,
+    ConsumerConfig, ConsumerRecord, IsolationLevel, OffsetSpec, Polled, TopicPartition,
 };
 use thiserror::Error;
 
@@ -33,6 +33,7 @@ pub enum KafkaFeedError {
 /// See the module.
 pub(crate) struct KafkaFeed {
     consumer: Consumer,
+    admin: Admin,
 }
 
 impl KafkaFeed {
@@ -47,7 +48,7 @@ impl KafkaFeed {
         };
         let bytes = usize::try_from(settings.fetch_max_bytes).unwrap_or(1024);
         let consumer = Consumer::new(ConsumerConfig {
-            client,
+            client: client.clone(),
             group_id: Some(settings.group_id.clone()),
             auto_offset_reset: AutoOffsetReset::None,
             enable_auto_commit: false,
@@ -66,7 +67,10 @@ impl KafkaFeed {
             .subscribe(topics.map(String::as_str))
             .await
             .map_err(KafkaFeedError::Subscribe)?;
-        Ok(KafkaFeed { consumer })
+        Ok(KafkaFeed {
+            consumer,
+            admin: Admin::new(client)?,
+        })
     }
 }
 
@@ -96,19 +100,46 @@ impl Feed for KafkaFeed {
     }
 
     async fn bounds(&self, partitions: &[Partition]) -> Result<Vec<Bounds>, FeedError> {
-        partitions
-            .iter()
-            .map(|partition| {
-                let marks = self.consumer.watermarks(&theirs(partition));
-                let marks = marks.ok_or_else(|| FeedError::Other("no watermarks yet".into()))?;
-                Ok(Bounds {
-                    partition: partition.clone(),
-                    log_start: marks.low,
-                    log_end: marks.high,
-                    topic_id: String::new(),
-                })
-            })
-            .collect()
+        let list = |spec: OffsetSpec| -> Vec<_> {
+            partitions
+                .iter()
+                .map(|partition| (theirs(partition), spec))
+                .collect()
+        };
+        let starts = self
+            .admin
+            .list_offsets(&list(OffsetSpec::Earliest))
+            .await
+            .map_err(other)?;
+        let ends = self
+            .admin
+            .list_offsets(&list(OffsetSpec::Latest))
+            .await
+            .map_err(other)?;
+        let mut topics: Vec<&str> = partitions.iter().map(|one| one.topic.as_ref()).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        let described = self.admin.describe_topics(&topics).await.map_err(other)?;
+        let mut bounds = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let wanted = theirs(partition);
+            let offset =
+                |answers: &[(TopicPartition, Result<_, AdminError>)]| offset_of(answers, &wanted);
+            let topic_id = described
+                .iter()
+                .find(|(topic, _)| *topic == partition.topic)
+                .and_then(|(_, topic)| topic.as_ref().ok())
+                .filter(|topic| !topic.id.is_zero())
+                .map(|topic| topic.id.to_string())
+                .unwrap_or_default();
+            bounds.push(Bounds {
+                partition: partition.clone(),
+                log_start: offset(&starts)?,
+                log_end: offset(&ends)?,
+                topic_id,
+            });
+        }
+        Ok(bounds)
     }
 
     fn end_offset(&self, partition: &Partition) -> Option<i64> {
@@ -127,6 +158,24 @@ impl Feed for KafkaFeed {
 
     async fn close(&self) {
         self.consumer.close().await;
+    }
+}
+
+fn offset_of(
+    answers: &[(
+        TopicPartition,
+        Result<logway_client::ListedOffset, AdminError>,
+    )],
+    wanted: &TopicPartition,
+) -> Result<i64, FeedError> {
+    let missing = || {
+        let text = format!("the cluster gave no offset of {wanted}");
+        FeedError::Other(text.into())
+    };
+    match answers.iter().find(|(partition, _)| partition == wanted) {
+        Some((_, Ok(listed))) => listed.offset.ok_or_else(missing),
+        Some((_, Err(error))) => Err(FeedError::Other(error.to_string().into())),
+        None => Err(missing()),
     }
 }
 

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Name, content type, content.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 12] = [
     (
         "index.html",
         "text/html; charset=utf-8",
@@ -32,7 +32,9 @@ const FILES: [(&str, &str, &str); 10] = [
     ("dom.js", SCRIPT, include_str!("../../web/dom.js")),
     ("chart.js", SCRIPT, include_str!("../../web/chart.js")),
     ("metrics.js", SCRIPT, include_str!("../../web/metrics.js")),
+    ("lines.js", SCRIPT, include_str!("../../web/lines.js")),
     ("logs.js", SCRIPT, include_str!("../../web/logs.js")),
+    ("live.js", SCRIPT, include_str!("../../web/live.js")),
     ("status.js", SCRIPT, include_str!("../../web/status.js")),
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
