@@ -142,7 +142,9 @@ impl Run {
                 // Whole batches go, and a crash in the middle may come before or after that.
                 let is_kept = |batch: &&Expected| batch.next_offset() <= offset;
                 let kept = self.promise.appended.iter().take_while(is_kept).count();
-                let end = self.promise.appended[..kept].last().map_or(0, Expected::next_offset);
+                let end = self.promise.appended[..kept]
+                    .last()
+                    .map_or(0, Expected::next_offset);
                 self.promise.durable = self.promise.durable.min(end);
                 self.log.truncate_to(offset, 0)?;
                 self.promise.appended.truncate(kept);

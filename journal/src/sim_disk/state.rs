@@ -107,7 +107,10 @@ impl State {
         self.operations += 1;
         let mut kind = None;
         for fault in &mut self.faults {
-            let hit = fault.operation == Operation::Any || fault.operation == operation;
+            // A full disk fails syncs only where that is asked for: its errors belong to the writes.
+            let full_sync = fault.kind == FaultKind::DiskFull && operation == Operation::Sync;
+            let any = fault.operation == Operation::Any && !full_sync;
+            let hit = any || fault.operation == operation;
             if !hit || fault.times == 0 {
                 continue;
             }
