@@ -18,7 +18,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Settings::default()
     };
     let broker = Broker::start(settings).await?;
-    eprintln!("ready kafka={} http={:?}", broker.kafka_addr(), broker.http_addr());
+    eprintln!(
+        "ready kafka={} http={:?}",
+        broker.kafka_addr(),
+        broker.http_addr()
+    );
     tokio::signal::ctrl_c().await?;
     broker.shutdown(Duration::from_secs(10)).await;
     Ok(())

@@ -16,8 +16,14 @@ pub(crate) struct BrokerSetting {
     pub(crate) doc: &'static str,
 }
 
-const INT: Kind = Kind::Int { min: i32::MIN as i64, max: i32::MAX as i64 };
-const LONG: Kind = Kind::Long { min: i64::MIN, max: i64::MAX };
+const INT: Kind = Kind::Int {
+    min: i32::MIN as i64,
+    max: i32::MAX as i64,
+};
+const LONG: Kind = Kind::Long {
+    min: i64::MIN,
+    max: i64::MAX,
+};
 const TEXT: Kind = Kind::List(&[]);
 
 /// All settings in the order of their names.
@@ -26,13 +32,15 @@ pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
     let mut all: Vec<BrokerSetting> = own(settings)
         .into_iter()
         .zip(own(&defaults))
-        .map(|((name, value, kind, doc), (_, default, _, _))| BrokerSetting {
-            name,
-            value,
-            default,
-            kind,
-            doc,
-        })
+        .map(
+            |((name, value, kind, doc), (_, default, _, _))| BrokerSetting {
+                name,
+                value,
+                default,
+                kind,
+                doc,
+            },
+        )
         .collect();
     for setting in SETTINGS {
         if let Some(name) = setting.broker_name {

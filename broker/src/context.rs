@@ -44,3 +44,12 @@ pub(crate) struct Context {
     pub(crate) idle_max: Duration,
     pub(crate) connections_max: usize,
 }
+
+impl Context {
+    /// All counters as Prometheus text, without the closing `# EOF` line.
+    pub(crate) fn metrics_text(&self) -> String {
+        let mut text = self.metrics.text();
+        text.push_str(&self.groups.metrics_text());
+        text
+    }
+}

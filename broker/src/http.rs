@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::metrics::Metrics;
+use crate::context::Context;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -42,13 +42,13 @@ impl HttpPage {
     /// Serves until `stop`; requests under way are answered.
     pub(crate) fn serve(
         self,
-        metrics: Arc<Metrics>,
+        context: Arc<Context>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
         let router = Router::new()
             .route("/healthz", get(|| async { "ok" }))
             .route("/metrics", get(metrics_page))
-            .with_state(metrics);
+            .with_state(context);
         async move {
             let served = axum::serve(self.socket, router)
                 .with_graceful_shutdown(async move { stop.cancelled().await });
@@ -59,8 +59,8 @@ impl HttpPage {
     }
 }
 
-async fn metrics_page(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    let mut text = metrics.text();
+async fn metrics_page(State(context): State<Arc<Context>>) -> impl IntoResponse {
+    let mut text = context.metrics_text();
     text.push_str("# EOF\n");
     ([(CONTENT_TYPE, OPENMETRICS)], text)
 }

@@ -50,7 +50,10 @@ pub enum IdentityError {
 /// The cluster id of the data folder; a new folder gets one.
 pub(crate) fn cluster_id(settings: &Settings) -> Result<String, IdentityError> {
     let path = settings.data_dir.join(FILE);
-    let io = |source| IdentityError::Io { path: path.clone(), source };
+    let io = |source| IdentityError::Io {
+        path: path.clone(),
+        source,
+    };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -59,16 +62,26 @@ pub(crate) fn cluster_id(settings: &Settings) -> Result<String, IdentityError> {
         Err(error) => return Err(io(error)),
     };
     let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
         line.map(|value| value.trim().to_owned())
     };
     if let Some(found) = value("node.id").filter(|id| id.parse() != Ok(settings.node_id)) {
-        return Err(IdentityError::OtherNode { path, found, expected: settings.node_id });
+        return Err(IdentityError::OtherNode {
+            path,
+            found,
+            expected: settings.node_id,
+        });
     }
     match (value("cluster.id"), &settings.cluster_id) {
         (Some(found), Some(expected)) if found != *expected => {
             let expected = expected.clone();
-            Err(IdentityError::OtherCluster { path, found, expected })
+            Err(IdentityError::OtherCluster {
+                path,
+                found,
+                expected,
+            })
         }
         (Some(found), _) => Ok(found),
         (None, _) => create(settings, &path).map_err(io),
@@ -82,9 +95,8 @@ fn create(settings: &Settings, path: &Path) -> io::Result<String> {
     };
     let directory = random::uuid()?;
     let node = settings.node_id;
-    let text = format!(
-        "version=1\ncluster.id={cluster}\nnode.id={node}\ndirectory.id={directory}\n"
-    );
+    let text =
+        format!("version=1\ncluster.id={cluster}\nnode.id={node}\ndirectory.id={directory}\n");
     let unfinished = path.with_extension("properties.tmp");
     let mut file = File::create(&unfinished)?;
     file.write_all(text.as_bytes())?;

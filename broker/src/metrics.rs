@@ -75,9 +75,21 @@ impl Metrics {
             "Connections, requests and batches refused, by reason",
             self.refused.clone(),
         );
-        registry.register("request_bytes", "Bytes of requests read", self.request_bytes.clone());
-        registry.register("reply_bytes", "Bytes of replies written", self.reply_bytes.clone());
-        registry.register("connections", "Open client connections", self.connections.clone());
+        registry.register(
+            "request_bytes",
+            "Bytes of requests read",
+            self.request_bytes.clone(),
+        );
+        registry.register(
+            "reply_bytes",
+            "Bytes of replies written",
+            self.reply_bytes.clone(),
+        );
+        registry.register(
+            "connections",
+            "Open client connections",
+            self.connections.clone(),
+        );
         registry.register(
             "produced_bytes",
             "Bytes of record batches appended for clients",
@@ -102,14 +114,22 @@ impl Metrics {
 
     fn register_storage(&mut self) {
         let registry = &mut self.registry;
-        registry.register("partitions", "Partitions on this broker", self.partitions.clone());
+        registry.register(
+            "partitions",
+            "Partitions on this broker",
+            self.partitions.clone(),
+        );
         registry.register("topics", "Topics of the cluster", self.topics.clone());
         registry.register(
             "partitions_failed",
             "Partitions whose writer stopped for good after a failed write or sync",
             self.partitions_failed.clone(),
         );
-        registry.register("log_bytes", "Bytes of all partitions' logs", self.log_bytes.clone());
+        registry.register(
+            "log_bytes",
+            "Bytes of all partitions' logs",
+            self.log_bytes.clone(),
+        );
         registry.register(
             "sync_seconds",
             "Time of one fsync of one partition",

@@ -31,12 +31,21 @@ impl OffsetsPartitions {
         found.ok_or(ErrorCode::CoordinatorNotAvailable)
     }
 
-    fn append_now(&self, partition: &Arc<Partition>, batch: &Bytes) -> Result<(i64, i64), ErrorCode> {
+    fn append_now(
+        &self,
+        partition: &Arc<Partition>,
+        batch: &Bytes,
+    ) -> Result<(i64, i64), ErrorCode> {
         let header = BatchHeader::decode(batch).map_err(|source| {
-            error!(topic = OFFSETS_TOPIC, "batch of the coordinator is not readable: {source}");
+            error!(
+                topic = OFFSETS_TOPIC,
+                "batch of the coordinator is not readable: {source}"
+            );
             ErrorCode::UnknownServerError
         })?;
-        let appended = partition.append(&header, batch, now_ms()).map_err(|error| error.code())?;
+        let appended = partition
+            .append(&header, batch, now_ms())
+            .map_err(|error| error.code())?;
         Ok((appended.base_offset, appended.last_offset + 1))
     }
 }
@@ -76,7 +85,9 @@ impl OffsetsLog for OffsetsPartitions {
 
     fn read(&self, partition: i32, each: &mut dyn FnMut(Bytes)) -> Result<(), LogReadError> {
         let failed = |reason: String| LogReadError { partition, reason };
-        let found = self.partition(partition).map_err(|code| failed(code.to_string()))?;
+        let found = self
+            .partition(partition)
+            .map_err(|code| failed(code.to_string()))?;
         for batch in found.reader().batches(found.log_start_offset()) {
             let (_, bytes) = batch.map_err(|error| failed(error.to_string()))?;
             each(bytes);

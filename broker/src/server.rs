@@ -20,7 +20,9 @@ use crate::context::{Context, Endpoint};
 use crate::group::GroupCoordinator;
 use crate::http::HttpPage;
 use crate::identity::{self, IdentityError};
-use crate::metadata::{METADATA_TOPIC, Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics};
+use crate::metadata::{
+    METADATA_TOPIC, Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics,
+};
 use crate::metrics::Metrics;
 use crate::net::{ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
@@ -95,11 +97,20 @@ impl Broker {
     /// # Errors
     /// What is wrong with settings, addresses or the folder.
     pub async fn start(settings: Settings) -> Result<Broker, StartError> {
-        settings.check().map_err(|violation| StartError::Settings(violation.to_string()))?;
+        settings
+            .check()
+            .map_err(|violation| StartError::Settings(violation.to_string()))?;
         let settings = Arc::new(settings);
-        let bind = |addr, setting| move |source| StartError::Bind { addr, setting, source };
-        let listener =
-            Listener::bind(settings.listen).await.map_err(bind(settings.listen, "listen"))?;
+        let bind = |addr, setting| {
+            move |source| StartError::Bind {
+                addr,
+                setting,
+                source,
+            }
+        };
+        let listener = Listener::bind(settings.listen)
+            .await
+            .map_err(bind(settings.listen, "listen"))?;
         let page = match settings.http {
             Some(addr) => Some(HttpPage::bind(addr).await.map_err(bind(addr, "http"))?),
             None => None,
@@ -129,10 +140,11 @@ impl Broker {
 
     fn serve(&self, listener: Listener, page: Option<HttpPage>) {
         let connections = self.connections.clone();
-        self.tasks.spawn(listener.serve(Arc::clone(&self.context), connections));
+        self.tasks
+            .spawn(listener.serve(Arc::clone(&self.context), connections));
         if let Some(page) = page {
-            let metrics = Arc::clone(&self.context.metrics);
-            self.tasks.spawn(page.serve(metrics, self.http_stop.clone()));
+            self.tasks
+                .spawn(page.serve(Arc::clone(&self.context), self.http_stop.clone()));
         }
     }
 
@@ -151,7 +163,7 @@ impl Broker {
     /// All counters as Prometheus text, without the closing `# EOF` line.
     #[must_use]
     pub fn metrics_text(&self) -> String {
-        self.context.metrics.text()
+        self.context.metrics_text()
     }
 
     /// Stops: no new requests, those under way are finished, everything is synced and the folder
@@ -161,12 +173,20 @@ impl Broker {
         let end = Instant::now() + deadline;
         let cut_at = Instant::now() + deadline / STORAGE_SHARE;
         self.context.stopping.cancel();
+        // Members that wait for a round would otherwise keep their connections until the cut.
+        self.context.groups.close();
         self.connections.close();
         if timeout_at(cut_at, self.connections.wait()).await.is_err() {
-            warn!(connections = self.connections.len(), "requests under way cut off at shutdown");
+            warn!(
+                connections = self.connections.len(),
+                "requests under way cut off at shutdown"
+            );
             self.cutting.cancel();
         }
-        if timeout_at(end, self.context.groups.shutdown()).await.is_err() {
+        if timeout_at(end, self.context.groups.shutdown())
+            .await
+            .is_err()
+        {
             warn!("group coordinator did not finish in time");
         }
         let storage = Arc::clone(&self.storage);
@@ -178,7 +198,13 @@ impl Broker {
         }
         self.http_stop.cancel();
         self.tasks.close();
-        if timeout_at(end.max(Instant::now() + Duration::from_millis(100)), self.tasks.wait()).await.is_err() {
+        if timeout_at(
+            end.max(Instant::now() + Duration::from_millis(100)),
+            self.tasks.wait(),
+        )
+        .await
+        .is_err()
+        {
             warn!("http requests cut off at shutdown");
         }
         info!("broker stopped");
@@ -233,23 +259,40 @@ fn context(
 
 /// What clients are told: the advertised address, else the one listened on.
 fn endpoint(settings: &Settings, bound: SocketAddr) -> Endpoint {
-    let advertised = settings.advertised.as_deref().and_then(|text| text.rsplit_once(':'));
+    let advertised = settings
+        .advertised
+        .as_deref()
+        .and_then(|text| text.rsplit_once(':'));
     match advertised {
         Some((host, port)) => Endpoint {
             host: host.trim_matches(['[', ']']).to_owned(),
             // Port 0 stands for the one that was bound.
-            port: port.parse().ok().filter(|port| *port != 0).unwrap_or(bound.port()),
+            port: port
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .unwrap_or(bound.port()),
         },
         // Nobody can connect to "any address"; this machine's name is the best guess.
-        None if bound.ip().is_unspecified() => Endpoint { host: host_name(), port: bound.port() },
-        None => Endpoint { host: bound.ip().to_string(), port: bound.port() },
+        None if bound.ip().is_unspecified() => Endpoint {
+            host: host_name(),
+            port: bound.port(),
+        },
+        None => Endpoint {
+            host: bound.ip().to_string(),
+            port: bound.port(),
+        },
     }
 }
 
 fn host_name() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy();
-    if name.is_empty() { "localhost".to_owned() } else { name.into_owned() }
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name.into_owned()
+    }
 }
 
 impl Storage {
@@ -259,15 +302,28 @@ impl Storage {
         let cluster_id = identity::cluster_id(&settings)?;
         let recovery = data_dir.recovery(&metadata_folder());
         let open = OpenMetadata::open(&disk, &settings.data_dir, recovery)?;
-        let partitions =
-            Arc::new(Partitions::new(disk, Arc::clone(&settings), Arc::clone(&metrics))?);
+        let partitions = Arc::new(Partitions::new(
+            disk,
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+        )?);
         partitions.load(&open.image, &data_dir);
         let metadata = Arc::new(open.start(Box::new(Arc::clone(&partitions)))?);
         let data_dir = Arc::new(Mutex::new(data_dir));
-        let keeper =
-            Keeper::start(Arc::clone(&partitions), Arc::clone(&data_dir), settings, metrics)
-                .map_err(StartError::Thread)?;
-        Ok(Storage { metadata, partitions, keeper, data_dir, cluster_id })
+        let keeper = Keeper::start(
+            Arc::clone(&partitions),
+            Arc::clone(&data_dir),
+            settings,
+            metrics,
+        )
+        .map_err(StartError::Thread)?;
+        Ok(Storage {
+            metadata,
+            partitions,
+            keeper,
+            data_dir,
+            cluster_id,
+        })
     }
 
     /// Syncs and closes everything, then marks the folder clean. Blocks.
@@ -280,10 +336,18 @@ impl Storage {
         if let Some(closed) = metadata {
             let (recovery_point, log_start_offset) =
                 (closed.recovery_point, closed.log_start_offset);
-            states.push((metadata_folder(), LogState { recovery_point, log_start_offset }));
+            states.push((
+                metadata_folder(),
+                LogState {
+                    recovery_point,
+                    log_start_offset,
+                },
+            ));
         }
         let mut data_dir = self.data_dir.lock();
-        let states = states.iter().map(|(folder, state)| (folder.as_str(), *state));
+        let states = states
+            .iter()
+            .map(|(folder, state)| (folder.as_str(), *state));
         let mut marked = data_dir.write_checkpoints(states);
         if clean && marked.is_ok() {
             marked = data_dir.mark_clean();

@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use logway_protocol::message::api_versions::{
-    ApiVersion, ApiVersionsRequest, ApiVersionsResponse,
-};
+use logway_protocol::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use logway_protocol::{ApiKey, ErrorCode};
 
 use super::{Header, SERVED};
@@ -21,7 +19,9 @@ pub(crate) async fn handle(
     let named = |text: &str| {
         text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && text.ends_with(|last: char| last.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
     };
     let valid = header.version < 3
         || (named(&request.client_software_name) && named(&request.client_software_version));
@@ -31,7 +31,10 @@ pub(crate) async fn handle(
             ..ApiVersionsResponse::default()
         };
     }
-    ApiVersionsResponse { api_keys: api_keys(), ..ApiVersionsResponse::default() }
+    ApiVersionsResponse {
+        api_keys: api_keys(),
+        ..ApiVersionsResponse::default()
+    }
 }
 
 /// The answer to a version this broker does not speak; the caller writes it in version 0.
@@ -50,7 +53,11 @@ fn api_keys() -> Vec<ApiVersion> {
             let versions = api.versions()?;
             // librdkafka before 2.11.1 looks for exact points: without Produce 0 in the range it
             // silently stops compressing (KAFKA-18659). Versions 0-2 themselves are refused.
-            let min_version = if *api == ApiKey::Produce { 0 } else { *versions.start() };
+            let min_version = if *api == ApiKey::Produce {
+                0
+            } else {
+                *versions.start()
+            };
             Some(ApiVersion {
                 api_key: api.code(),
                 min_version,

@@ -34,19 +34,30 @@ pub(crate) async fn handle(
         if named.get(&name).is_some_and(|count| *count > 1) {
             // All of a repeated name are refused, once.
             if named.insert(name.clone(), usize::MAX) != Some(usize::MAX) {
-                topics.push(refused(name, ErrorCode::InvalidRequest, "Duplicate topic name."));
+                topics.push(refused(
+                    name,
+                    ErrorCode::InvalidRequest,
+                    "Duplicate topic name.",
+                ));
             }
             continue;
         }
-        match context.topics.create(new_topic(topic), request.validate_only).await {
+        match context
+            .topics
+            .create(new_topic(topic), request.validate_only)
+            .await
+        {
             Ok(created) => {
                 info!(topic = %name, partitions = created.partitions, validate_only = request.validate_only, "topic created");
-                topics.push(result(context, name, created));
+                topics.push(result(context, name, &created));
             }
             Err(error) => topics.push(refused(name, error.code(), &error.to_string())),
         }
     }
-    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+    CreateTopicsResponse {
+        topics,
+        ..CreateTopicsResponse::default()
+    }
 }
 
 fn new_topic(topic: CreatableTopic) -> NewTopic {
@@ -56,8 +67,12 @@ fn new_topic(topic: CreatableTopic) -> NewTopic {
         name: topic.name.to_string(),
         partitions: topic.num_partitions,
         replication: topic.replication_factor,
-        assignments: assignments.map(|a| (a.partition_index, a.broker_ids)).collect(),
-        configs: configs.map(|c| (c.name.to_string(), c.value.map(|v| v.to_string()))).collect(),
+        assignments: assignments
+            .map(|a| (a.partition_index, a.broker_ids))
+            .collect(),
+        configs: configs
+            .map(|c| (c.name.to_string(), c.value.map(|v| v.to_string())))
+            .collect(),
     }
 }
 
@@ -70,7 +85,7 @@ fn refused(name: Text, code: ErrorCode, message: &str) -> CreatableTopicResult {
     }
 }
 
-fn result(context: &Context, name: Text, created: CreatedTopic) -> CreatableTopicResult {
+fn result(context: &Context, name: Text, created: &CreatedTopic) -> CreatableTopicResult {
     CreatableTopicResult {
         name,
         topic_id: created.id,

@@ -19,16 +19,26 @@ pub(crate) async fn handle(
     _header: &Header,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
-    let by_name = |name: Text| DeleteTopicState { name: Some(name), topic_id: Uuid::ZERO };
-    let asked: Vec<DeleteTopicState> =
-        request.topic_names.into_iter().map(by_name).chain(request.topics).collect();
+    let by_name = |name: Text| DeleteTopicState {
+        name: Some(name),
+        topic_id: Uuid::ZERO,
+    };
+    let asked: Vec<DeleteTopicState> = request
+        .topic_names
+        .into_iter()
+        .map(by_name)
+        .chain(request.topics)
+        .collect();
     let mut seen = HashSet::new();
     let mut responses = Vec::with_capacity(asked.len());
     for topic in asked {
         let repeated = !seen.insert((topic.name.clone(), topic.topic_id));
         responses.push(delete(context, topic, repeated).await);
     }
-    DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    DeleteTopicsResponse {
+        responses,
+        ..DeleteTopicsResponse::default()
+    }
 }
 
 async fn delete(
@@ -60,7 +70,11 @@ async fn delete(
         _ => {}
     }
     if !context.settings.delete_topic_enable {
-        return refuse(ErrorCode::TopicDeletionDisabled, "Topic deletion is disabled.", name);
+        return refuse(
+            ErrorCode::TopicDeletionDisabled,
+            "Topic deletion is disabled.",
+            name,
+        );
     }
     let image = context.metadata.image();
     let found = match &name {
@@ -72,15 +86,25 @@ async fn delete(
             let text = "This server does not host this topic-partition.";
             refuse(ErrorCode::UnknownTopicOrPartition, text, name)
         } else {
-            refuse(ErrorCode::UnknownTopicId, "This server does not host this topic ID.", name)
+            refuse(
+                ErrorCode::UnknownTopicId,
+                "This server does not host this topic ID.",
+                name,
+            )
         };
     };
     match context.topics.delete(topic.id).await {
-        Ok(()) => DeletableTopicResult {
-            name: Some(Text::from(&*topic.name)),
-            topic_id: topic.id,
-            ..DeletableTopicResult::default()
-        },
+        Ok(()) => {
+            // What groups have read of it means nothing to a later topic of the same name.
+            context
+                .groups
+                .forget_topics(&[Arc::clone(&topic.name)].into());
+            DeletableTopicResult {
+                name: Some(Text::from(&*topic.name)),
+                topic_id: topic.id,
+                ..DeletableTopicResult::default()
+            }
+        }
         Err(error) => refuse(error.code(), &error.to_string(), name),
     }
 }

@@ -30,7 +30,10 @@ pub(crate) async fn handle(
             ErrorCode::MismatchedEndpointType,
             "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
         )),
-        _ => Some((ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type")),
+        _ => Some((
+            ErrorCode::UnsupportedEndpointType,
+            "Unsupported endpoint type",
+        )),
     };
     if let Some((code, message)) = refusal {
         return DescribeClusterResponse {

@@ -18,6 +18,10 @@ use crate::setting_source::{self, Source};
 /// Per-logger levels; this broker's log is not set that way.
 const RESOURCE_BROKER_LOGGER: i8 = 8;
 
+/// Settings whose broker setting in milliseconds has no default in Kafka: hours stand behind it, and
+/// are not shown.
+const NO_DEFAULT: [&str; 3] = ["flush.ms", "retention.ms", "segment.ms"];
+
 /// Answers each resource.
 pub(crate) async fn handle(
     context: &Arc<Context>,
@@ -28,8 +32,14 @@ pub(crate) async fn handle(
         synonyms: request.include_synonyms,
         documentation: request.include_documentation,
     };
-    let results = request.resources.into_iter().map(|asked| describe(context, asked, detail));
-    DescribeConfigsResponse { results: results.collect(), ..DescribeConfigsResponse::default() }
+    let results = request
+        .resources
+        .into_iter()
+        .map(|asked| describe(context, asked, detail));
+    DescribeConfigsResponse {
+        results: results.collect(),
+        ..DescribeConfigsResponse::default()
+    }
 }
 
 /// What the client wants to see beside the values.
@@ -54,16 +64,20 @@ fn describe(
         RESOURCE_TOPIC => of_topic(context, &asked.resource_name, detail, &wanted),
         RESOURCE_BROKER => of_broker(context, &asked.resource_name, detail, &wanted),
         RESOURCE_BROKER_LOGGER => Ok(Vec::new()),
-        other => {
-            Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}")))
-        }
+        other => Err((
+            ErrorCode::InvalidRequest,
+            format!("Unsupported resource type: {other}"),
+        )),
     };
     let (error, configs) = match configs {
         Ok(configs) => (None, configs),
         Err(refused) => (Some(refused), Vec::new()),
     };
     DescribeConfigsResult {
-        error_code: error.as_ref().map_or(ErrorCode::None, |(code, _)| *code).code(),
+        error_code: error
+            .as_ref()
+            .map_or(ErrorCode::None, |(code, _)| *code)
+            .code(),
         error_message: error.map(|(_, message)| Text::from(message)),
         resource_type: asked.resource_type,
         resource_name: asked.resource_name,
@@ -88,7 +102,9 @@ fn of_topic(
         });
     };
     let settings = SETTINGS.iter().filter(|setting| wanted(setting.name));
-    Ok(settings.map(|setting| topic_setting(context, topic, setting, detail)).collect())
+    Ok(settings
+        .map(|setting| topic_setting(context, topic, setting, detail))
+        .collect())
 }
 
 fn topic_setting(
@@ -108,7 +124,9 @@ fn topic_setting(
             if broker_source == Source::BrokerFile {
                 synonyms.push(synonym(name, &broker_value, Source::BrokerFile));
             }
-            synonyms.push(synonym(name, setting.default, Source::Default));
+            if !NO_DEFAULT.contains(&setting.name) {
+                synonyms.push(synonym(name, setting.default, Source::Default));
+            }
         }
     }
     DescribeConfigsResourceResult {
@@ -150,11 +168,17 @@ fn of_broker(
     }
     let settings = broker_setting::all(&context.settings);
     let settings = settings.into_iter().filter(|setting| wanted(setting.name));
-    Ok(settings.map(|setting| broker_result(&setting, detail)).collect())
+    Ok(settings
+        .map(|setting| broker_result(&setting, detail))
+        .collect())
 }
 
 fn broker_result(setting: &BrokerSetting, detail: Detail) -> DescribeConfigsResourceResult {
-    let source = if setting.value == setting.default { Source::Default } else { Source::BrokerFile };
+    let source = if setting.value == setting.default {
+        Source::Default
+    } else {
+        Source::BrokerFile
+    };
     let mut synonyms = Vec::new();
     if detail.synonyms {
         if source == Source::BrokerFile {

@@ -12,11 +12,6 @@ use crate::partition::{AppendError, Availability, BatchRefusal, ReadFailure, Seq
 pub(crate) trait Code {
     /// Kafka's code.
     fn code(&self) -> ErrorCode;
-
-    /// Label of the `refused` counter.
-    fn reason(&self) -> &'static str {
-        self.code().name()
-    }
 }
 
 impl Code for BatchRefusal {
@@ -66,7 +61,6 @@ impl Code for AppendError {
 impl Code for ReadFailure {
     fn code(&self) -> ErrorCode {
         match self {
-            ReadFailure::Deleted => ErrorCode::UnknownTopicOrPartition,
             ReadFailure::Journal(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
             ReadFailure::Journal(ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
             ReadFailure::Journal(_) | ReadFailure::Io(_) => ErrorCode::KafkaStorageError,

@@ -51,7 +51,13 @@ pub(super) async fn handle(
 ) -> Reply {
     if request.session_id != 0 {
         let error_code = ErrorCode::FetchSessionIdNotFound.code();
-        return frame(header, &FetchResponse { error_code, ..FetchResponse::default() });
+        return frame(
+            header,
+            &FetchResponse {
+                error_code,
+                ..FetchResponse::default()
+            },
+        );
     }
     let targets = targets(context, header, &request.topics);
     let limit = usize::try_from(request.max_bytes.min(context.settings.fetch_max_bytes));
@@ -64,36 +70,54 @@ pub(super) async fn handle(
     context.metrics.fetched_bytes.inc_by(found.bytes as u64);
     let response = respond(&request, &targets, found);
     match frame(header, &response) {
-        Reply::Frame { bytes, .. } => Reply::Frame { bytes, permit: Some(permit) },
+        Reply::Frame { bytes, .. } => Reply::Frame {
+            bytes,
+            permit: Some(permit),
+        },
         other => other,
     }
 }
 
-fn targets<'a>(
-    context: &Context,
-    header: &Header,
-    topics: &'a [FetchTopic],
-) -> Vec<Target<'a>> {
+fn targets<'a>(context: &Context, header: &Header, topics: &'a [FetchTopic]) -> Vec<Target<'a>> {
     let image = context.metadata.image();
     let mut targets = Vec::with_capacity(topics.iter().map(|topic| topic.partitions.len()).sum());
     for (index, topic) in topics.iter().enumerate() {
         let (partitions, unknown) = if header.version >= 13 {
             match image.topic_by_id(&topic.topic_id) {
-                Some(known) => {
-                    (context.partitions.of_topic(&known.name), ErrorCode::UnknownTopicOrPartition)
-                }
+                Some(known) => (
+                    context.partitions.of_topic(&known.name),
+                    ErrorCode::UnknownTopicOrPartition,
+                ),
                 None => (Arc::default(), ErrorCode::UnknownTopicId),
             }
         } else {
-            (context.partitions.of_topic(&topic.topic), ErrorCode::UnknownTopicOrPartition)
+            (
+                context.partitions.of_topic(&topic.topic),
+                ErrorCode::UnknownTopicOrPartition,
+            )
         };
         for asked in &topic.partitions {
-            let found = usize::try_from(asked.partition).ok().and_then(|at| partitions.get(at));
-            let served = found.cloned().flatten().ok_or(unknown).and_then(|partition| {
-                let code = of_leader_epoch(asked.current_leader_epoch, partition.leader_epoch());
-                if code == ErrorCode::None { Ok(partition) } else { Err(code) }
+            let found = usize::try_from(asked.partition)
+                .ok()
+                .and_then(|at| partitions.get(at));
+            let served = found
+                .cloned()
+                .flatten()
+                .ok_or(unknown)
+                .and_then(|partition| {
+                    let code =
+                        of_leader_epoch(asked.current_leader_epoch, partition.leader_epoch());
+                    if code == ErrorCode::None {
+                        Ok(partition)
+                    } else {
+                        Err(code)
+                    }
+                });
+            targets.push(Target {
+                topic: index,
+                asked,
+                served,
             });
-            targets.push(Target { topic: index, asked, served });
         }
     }
     targets
@@ -119,7 +143,9 @@ async fn wait_for_bytes(
     let registered = Registered::new(targets);
     loop {
         // From here on appends are counted; what came before is seen by this look.
-        registered.waiter.rearm(i64::try_from(needed).unwrap_or(i64::MAX));
+        registered
+            .waiter
+            .rearm(i64::try_from(needed).unwrap_or(i64::MAX));
         let found = look(targets, limit);
         if is_enough(&found) {
             return found;
@@ -147,7 +173,10 @@ struct Registered<'a> {
 impl<'a> Registered<'a> {
     fn new(targets: &'a [Target<'a>]) -> Registered<'a> {
         let waiter = FetchWaiter::new(i64::MAX);
-        for partition in targets.iter().filter_map(|target| target.served.as_ref().ok()) {
+        for partition in targets
+            .iter()
+            .filter_map(|target| target.served.as_ref().ok())
+        {
             partition.register(&waiter);
         }
         Registered { targets, waiter }
@@ -156,7 +185,11 @@ impl<'a> Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        for partition in self.targets.iter().filter_map(|target| target.served.as_ref().ok()) {
+        for partition in self
+            .targets
+            .iter()
+            .filter_map(|target| target.served.as_ref().ok())
+        {
             partition.unregister(&self.waiter);
         }
     }
@@ -164,10 +197,19 @@ impl Drop for Registered<'_> {
 
 /// Finds what can be read of every partition now, without reading it.
 fn look(targets: &[Target<'_>], limit: usize) -> Found {
-    let mut found = Found { slices: Vec::with_capacity(targets.len()), bytes: 0, failed: false };
+    let mut found = Found {
+        slices: Vec::with_capacity(targets.len()),
+        bytes: 0,
+        failed: false,
+    };
     for target in targets {
         let slice = match &target.served {
-            Ok(partition) => slice(partition, target.asked, limit.saturating_sub(found.bytes), found.bytes == 0),
+            Ok(partition) => slice(
+                partition,
+                target.asked,
+                limit.saturating_sub(found.bytes),
+                found.bytes == 0,
+            ),
             Err(code) => Err(*code),
         };
         match &slice {
@@ -189,19 +231,29 @@ fn slice(
     if availability == Availability::Deleted {
         return Err(of_availability(availability));
     }
-    let limit = usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(room);
+    let limit = usize::try_from(asked.partition_max_bytes)
+        .unwrap_or(0)
+        .min(room);
     // The first batch of the answer may exceed every limit, or a consumer would never get past it.
-    partition.reader().read(asked.fetch_offset, limit, first).map_err(|error| {
-        let failure = ReadFailure::Journal(error);
-        report(partition, asked, &failure)
-    })
+    partition
+        .reader()
+        .read(asked.fetch_offset, limit, first)
+        .map_err(|error| {
+            let failure = ReadFailure::Journal(error);
+            report(partition, asked, &failure)
+        })
 }
 
 fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadFailure) -> ErrorCode {
     let code = failure.code();
     if code != ErrorCode::OffsetOutOfRange {
         let (topic, index) = (partition.topic(), partition.index());
-        warn!(topic, partition = index, offset = asked.fetch_offset, "fetch: {failure}");
+        warn!(
+            topic,
+            partition = index,
+            offset = asked.fetch_offset,
+            "fetch: {failure}"
+        );
     }
     code
 }
@@ -219,10 +271,15 @@ fn respond(request: &FetchRequest, targets: &[Target<'_>], found: Found) -> Fetc
     let committed = request.isolation_level == READ_COMMITTED;
     for (target, slice) in targets.iter().zip(found.slices) {
         if let Some(topic) = responses.get_mut(target.topic) {
-            topic.partitions.push(partition_data(target, slice, committed));
+            topic
+                .partitions
+                .push(partition_data(target, slice, committed));
         }
     }
-    FetchResponse { responses, ..FetchResponse::default() }
+    FetchResponse {
+        responses,
+        ..FetchResponse::default()
+    }
 }
 
 fn partition_data(

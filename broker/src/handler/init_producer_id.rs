@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use logway_protocol::ErrorCode;
-use logway_protocol::message::init_producer_id::{
-    InitProducerIdRequest, InitProducerIdResponse,
-};
+use logway_protocol::message::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use tracing::warn;
 
 use super::Header;

@@ -36,9 +36,15 @@ pub(crate) async fn handle(
         for asked in &topic.partitions {
             partitions.push(one(context, header, &topic.name, asked));
         }
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        topics.push(ListOffsetsTopicResponse {
+            name: topic.name,
+            partitions,
+        });
     }
-    ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+    ListOffsetsResponse {
+        topics,
+        ..ListOffsetsResponse::default()
+    }
 }
 
 fn one(
@@ -76,7 +82,11 @@ fn one(
         },
         Ok(None) => answer(ErrorCode::UnsupportedVersion),
         Err(error) => {
-            warn!(topic, partition = asked.partition_index, "list offsets: {error}");
+            warn!(
+                topic,
+                partition = asked.partition_index,
+                "list offsets: {error}"
+            );
             answer(error.code())
         }
     }

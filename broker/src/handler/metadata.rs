@@ -10,8 +10,8 @@ use logway_protocol::message::metadata::{
 };
 use logway_protocol::{ErrorCode, Text, Uuid};
 
-use super::describe_cluster::CLUSTER_OPERATIONS;
 use super::Header;
+use super::describe_cluster::CLUSTER_OPERATIONS;
 use super::error::{Code, of_availability};
 use crate::context::Context;
 use crate::metadata::{Image, Topic};
@@ -78,7 +78,10 @@ async fn create_missing(context: &Arc<Context>, topics: &[MetadataRequestTopic])
 
 fn all_topics(context: &Context, with_operations: bool) -> Vec<MetadataResponseTopic> {
     let image = context.metadata.image();
-    image.topics().map(|topic| describe(context, topic, with_operations)).collect()
+    image
+        .topics()
+        .map(|topic| describe(context, topic, with_operations))
+        .collect()
 }
 
 fn one_topic(
@@ -124,13 +127,15 @@ fn describe(context: &Context, topic: &Topic, with_operations: bool) -> Metadata
         .map(|(index, info)| {
             // A partition whose log could not be opened has no leader; one whose writer stopped
             // still serves reads and keeps its leader.
-            let present = usize::try_from(index).ok().and_then(|at| local.get(at)).is_some_and(
-                |partition| {
+            let present = usize::try_from(index)
+                .ok()
+                .and_then(|at| local.get(at))
+                .is_some_and(|partition| {
                     partition.as_ref().is_some_and(|partition| {
-                        of_availability(partition.availability()) != ErrorCode::UnknownTopicOrPartition
+                        of_availability(partition.availability())
+                            != ErrorCode::UnknownTopicOrPartition
                     })
-                },
-            );
+                });
             MetadataResponsePartition {
                 error_code: if present {
                     ErrorCode::None.code()
@@ -142,7 +147,11 @@ fn describe(context: &Context, topic: &Topic, with_operations: bool) -> Metadata
                 leader_epoch: info.leader_epoch,
                 replica_nodes: info.replicas.clone(),
                 isr_nodes: info.isr.clone(),
-                offline_replicas: if present { Vec::new() } else { info.replicas.clone() },
+                offline_replicas: if present {
+                    Vec::new()
+                } else {
+                    info.replicas.clone()
+                },
             }
         })
         .collect();
@@ -152,6 +161,10 @@ fn describe(context: &Context, topic: &Topic, with_operations: bool) -> Metadata
         topic_id: topic.id,
         is_internal: topic.is_internal(),
         partitions,
-        topic_authorized_operations: if with_operations { TOPIC_OPERATIONS } else { i32::MIN },
+        topic_authorized_operations: if with_operations {
+            TOPIC_OPERATIONS
+        } else {
+            i32::MIN
+        },
     }
 }

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use logway_protocol::codec::Decoder;
 use logway_protocol::header::{decode_request_header, encode_response};
-use logway_protocol::{ApiKey, DecodeError, EncodeError, Message, Request as ApiRequest, Text};
+use logway_protocol::{ApiKey, EncodeError, Message, Request as ApiRequest, Text};
 use tracing::error;
 
 use crate::context::Context;
@@ -68,7 +69,10 @@ impl Request {
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// A whole frame, and the memory its records were charged to.
-    Frame { bytes: Bytes, permit: Option<BytePermit> },
+    Frame {
+        bytes: Bytes,
+        permit: Option<BytePermit>,
+    },
     /// Nothing is answered (`acks=0`).
     Silent,
     /// The connection ends.
@@ -85,10 +89,17 @@ pub(crate) fn decode(
     let version = header.api_version;
     let api = ApiKey::from_code(header.api_key)
         .filter(|api| SERVED.contains(api))
-        .ok_or(Refusal::UnknownApi { key: header.api_key })?;
-    let unsupported = !api.versions().is_some_and(|versions| versions.contains(&version));
+        .ok_or(Refusal::UnknownApi {
+            key: header.api_key,
+        })?;
+    let unsupported = !api
+        .versions()
+        .is_some_and(|versions| versions.contains(&version));
     if unsupported && api != ApiKey::ApiVersions {
-        return Err(Refusal::UnsupportedVersion { api: api.name(), version });
+        return Err(Refusal::UnsupportedVersion {
+            api: api.name(),
+            version,
+        });
     }
     context.metrics.request(api.name());
     let header = Header {
@@ -98,7 +109,11 @@ pub(crate) fn decode(
         client_id: header.client_id,
         peer,
     };
-    Ok(Request { header, body, unsupported })
+    Ok(Request {
+        header,
+        body,
+        unsupported,
+    })
 }
 
 /// Names every API served, with the module whose `handle` answers it.
@@ -153,7 +168,11 @@ served! {
 
 /// Runs a request to its reply.
 pub(crate) async fn run(context: Arc<Context>, request: Request) -> Reply {
-    let Request { mut header, body, unsupported } = request;
+    let Request {
+        mut header,
+        body,
+        unsupported,
+    } = request;
     if unsupported {
         // The client reads the list in version 0 and asks again (KIP-511).
         header.version = 0;
@@ -162,22 +181,35 @@ pub(crate) async fn run(context: Arc<Context>, request: Request) -> Reply {
     answer(&context, &header, body).await
 }
 
+/// Bytes behind the last field are left alone, as Kafka does: librdkafka 2.16 sends three of them
+/// in a Metadata 13 request for all topics.
 fn decode_body<R: ApiRequest>(header: &Header, body: Bytes) -> Result<R, Refusal> {
-    R::decode_version(body, header.version)
-        .map_err(|source: DecodeError| Refusal::Body { api: header.api.name(), source })
+    let version = header.version;
+    let mut input = Decoder::new(body, version, R::is_flexible(version));
+    R::decode(&mut input).map_err(|source| Refusal::Body {
+        api: header.api.name(),
+        source,
+    })
 }
 
 /// Encodes a response. One that cannot be written in its version is our own mistake: the
 /// connection ends, because its client would wait forever.
 fn frame<M: Message>(header: &Header, response: &M) -> Reply {
     match encode_response(header.api, header.version, header.correlation_id, response) {
-        Ok(bytes) => Reply::Frame { bytes, permit: None },
+        Ok(bytes) => Reply::Frame {
+            bytes,
+            permit: None,
+        },
         Err(source) => unwritable(header, source),
     }
 }
 
 fn unwritable(header: &Header, source: EncodeError) -> Reply {
     let api = header.api.name();
-    error!(api, version = header.version, "response cannot be encoded: {source}");
+    error!(
+        api,
+        version = header.version,
+        "response cannot be encoded: {source}"
+    );
     Reply::Close(Refusal::Response { api, source })
 }

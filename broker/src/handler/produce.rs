@@ -47,14 +47,28 @@ pub(super) async fn handle(
 ) -> Reply {
     let (mut response, unsynced) = append_all(context, header, &request);
     if request.acks == 0 {
-        let failed = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-        let failed = failed.into_iter().any(|partition| partition.error_code != 0);
+        let failed = response
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses);
+        let failed = failed
+            .into_iter()
+            .any(|partition| partition.error_code != 0);
         // There is no answer to carry the error: closing makes the producer look again.
-        return if failed { Reply::Close(Refusal::UnacknowledgedProduce) } else { Reply::Silent };
+        return if failed {
+            Reply::Close(Refusal::UnacknowledgedProduce)
+        } else {
+            Reply::Silent
+        };
     }
     if !unsynced.is_empty() {
         let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-        wait_for_disk(&mut response, unsynced, timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX)).await;
+        wait_for_disk(
+            &mut response,
+            unsynced,
+            timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX),
+        )
+        .await;
     }
     frame(header, &response)
 }
@@ -80,7 +94,11 @@ fn append_all(
             };
             if let Some((partition, offset)) = pending {
                 let place = (responses.len(), partition_responses.len());
-                unsynced.push(Unsynced { partition, offset, place });
+                unsynced.push(Unsynced {
+                    partition,
+                    offset,
+                    place,
+                });
             }
             partition_responses.push(answer);
         }
@@ -90,7 +108,13 @@ fn append_all(
             partition_responses,
         });
     }
-    (ProduceResponse { responses, ..ProduceResponse::default() }, unsynced)
+    (
+        ProduceResponse {
+            responses,
+            ..ProduceResponse::default()
+        },
+        unsynced,
+    )
 }
 
 type Done = (PartitionProduceResponse, Option<(Arc<Partition>, i64)>);
@@ -114,12 +138,19 @@ fn append_one(
         context.metrics.duplicate_batches.inc();
     } else {
         context.metrics.produced_bytes.inc_by(batch.len() as u64);
-        context.metrics.produced_records.inc_by(u64::from(batch_header.record_count.unsigned_abs()));
+        context
+            .metrics
+            .produced_records
+            .inc_by(u64::from(batch_header.record_count.unsigned_abs()));
     }
     let answer = PartitionProduceResponse {
         index: data.index,
         base_offset: appended.base_offset,
-        log_append_time_ms: if config.log_append_time { appended.timestamp } else { -1 },
+        log_append_time_ms: if config.log_append_time {
+            appended.timestamp
+        } else {
+            -1
+        },
         log_start_offset: partition.log_start_offset(),
         ..PartitionProduceResponse::default()
     };
@@ -127,7 +158,10 @@ fn append_one(
     if must_sync || partition.is_flush_due(&config) {
         context.partitions.flusher().request(&partition);
     }
-    Ok((answer, must_sync.then_some((partition, appended.last_offset + 1))))
+    Ok((
+        answer,
+        must_sync.then_some((partition, appended.last_offset + 1)),
+    ))
 }
 
 fn find(
@@ -137,15 +171,24 @@ fn find(
     index: i32,
 ) -> Result<Arc<Partition>, Failure> {
     let (found, unknown) = if header.version >= 13 {
-        let name = context.metadata.image().topic_by_id(&topic.topic_id).map(|t| Arc::clone(&t.name));
-        let found = name.as_ref().and_then(|name| context.partitions.find(name, index));
+        let name = context
+            .metadata
+            .image()
+            .topic_by_id(&topic.topic_id)
+            .map(|t| Arc::clone(&t.name));
+        let found = name
+            .as_ref()
+            .and_then(|name| context.partitions.find(name, index));
         let unknown = match name {
             Some(_) => ErrorCode::UnknownTopicOrPartition,
             None => ErrorCode::UnknownTopicId,
         };
         (found, unknown)
     } else {
-        (context.partitions.find(&topic.name, index), ErrorCode::UnknownTopicOrPartition)
+        (
+            context.partitions.find(&topic.name, index),
+            ErrorCode::UnknownTopicOrPartition,
+        )
     };
     let partition = found.ok_or(Failure::of(unknown))?;
     if context.partitions.is_reserved(partition.topic()) {
@@ -158,7 +201,8 @@ fn find(
 async fn wait_for_disk(response: &mut ProduceResponse, unsynced: Vec<Unsynced>, timeout: Duration) {
     let deadline = tokio::time::Instant::now() + timeout;
     for append in unsynced {
-        let waited = tokio::time::timeout_at(deadline, append.partition.durable(append.offset)).await;
+        let waited =
+            tokio::time::timeout_at(deadline, append.partition.durable(append.offset)).await;
         let failure = match waited {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => Failure::from(error),
@@ -186,7 +230,11 @@ struct Failure {
 
 impl Failure {
     fn of(code: ErrorCode) -> Failure {
-        Failure { code, message: None, records: Vec::new() }
+        Failure {
+            code,
+            message: None,
+            records: Vec::new(),
+        }
     }
 
     fn answer(self, index: i32) -> PartitionProduceResponse {
@@ -212,12 +260,20 @@ impl From<BatchRefusal> for Failure {
             }
             _ => Vec::new(),
         };
-        Failure { code: refusal.code(), message: Some(refusal.to_string()), records }
+        Failure {
+            code: refusal.code(),
+            message: Some(refusal.to_string()),
+            records,
+        }
     }
 }
 
 impl From<AppendError> for Failure {
     fn from(error: AppendError) -> Failure {
-        Failure { code: error.code(), message: Some(error.to_string()), records: Vec::new() }
+        Failure {
+            code: error.code(),
+            message: Some(error.to_string()),
+            records: Vec::new(),
+        }
     }
 }

@@ -48,8 +48,6 @@ impl Topic {
 pub(crate) struct Image {
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
     names: HashMap<Uuid, Arc<str>>,
-    /// Settings of brokers; the empty name is the default of all.
-    broker_configs: BTreeMap<String, BTreeMap<String, String>>,
     next_producer_id: i64,
 }
 
@@ -65,11 +63,6 @@ impl Image {
     /// All topics in the order of their names.
     pub(crate) fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.topics.values()
-    }
-
-    /// Settings given to broker `name` while running.
-    pub(crate) fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
-        self.broker_configs.get(name)
     }
 
     /// First producer id that no block covers yet.
@@ -88,7 +81,9 @@ impl Image {
                     self.topics.remove(&name);
                 }
             }
-            MetadataRecord::ProducerIds(ProducerIdsRecord { next_producer_id, .. }) => {
+            MetadataRecord::ProducerIds(ProducerIdsRecord {
+                next_producer_id, ..
+            }) => {
                 self.next_producer_id = self.next_producer_id.max(*next_producer_id);
             }
             MetadataRecord::FeatureLevel(_) => {}
@@ -113,14 +108,18 @@ impl Image {
     }
 
     fn set_partition(&mut self, record: &PartitionRecord) {
-        let Ok(index) = usize::try_from(record.partition_id) else { return };
+        let Ok(index) = usize::try_from(record.partition_id) else {
+            return;
+        };
         let info = PartitionInfo {
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             replicas: record.replicas.clone(),
             isr: record.isr.clone(),
         };
-        let Some(topic) = self.topic_mut(&record.topic_id) else { return };
+        let Some(topic) = self.topic_mut(&record.topic_id) else {
+            return;
+        };
         let count = topic.partitions.len();
         match topic.partitions.get_mut(index) {
             Some(present) => *present = info,
@@ -131,16 +130,14 @@ impl Image {
     }
 
     fn set_config(&mut self, record: &ConfigRecord) {
-        let configs = match record.resource_type {
-            RESOURCE_TOPIC => match self.topics.get_mut(record.resource_name.as_str()) {
-                Some(topic) => &mut Arc::make_mut(topic).configs,
-                None => return,
-            },
-            RESOURCE_BROKER => {
-                self.broker_configs.entry(record.resource_name.to_string()).or_default()
-            }
-            _ => return,
+        // Brokers' settings come from their files; records about them are of a later stage.
+        if record.resource_type != RESOURCE_TOPIC {
+            return;
+        }
+        let Some(topic) = self.topics.get_mut(record.resource_name.as_str()) else {
+            return;
         };
+        let configs = &mut Arc::make_mut(topic).configs;
         match &record.value {
             Some(value) => configs.insert(record.name.to_string(), value.to_string()),
             None => configs.remove(record.name.as_str()),

@@ -59,7 +59,9 @@ pub(crate) enum CreateTopicError {
         "Unable to replicate the partition {0} time(s): The target replication factor of {0} cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
     )]
     ReplicationTooHigh(i16),
-    #[error("A manual partition assignment was specified, but replication factor was not set to -1.")]
+    #[error(
+        "A manual partition assignment was specified, but replication factor was not set to -1."
+    )]
     AssignmentWithReplication,
     #[error("A manual partition assignment was specified, but numPartitions was not set to -1.")]
     AssignmentWithPartitions,
@@ -96,7 +98,10 @@ pub(crate) fn create_topic(
     }
     let name = Text::from(topic.name.as_str());
     let mut records = Vec::with_capacity(1 + configs.len() + replicas.len());
-    records.push(MetadataRecord::Topic(TopicRecord { name: name.clone(), topic_id: id }));
+    records.push(MetadataRecord::Topic(TopicRecord {
+        name: name.clone(),
+        topic_id: id,
+    }));
     for (key, value) in &configs {
         records.push(MetadataRecord::Config(ConfigRecord {
             resource_type: RESOURCE_TOPIC,
@@ -106,11 +111,15 @@ pub(crate) fn create_topic(
         }));
     }
     for (index, brokers) in (0..).zip(&replicas) {
-        records.push(MetadataRecord::Partition(partition_record(id, index, brokers)));
+        records.push(MetadataRecord::Partition(partition_record(
+            id, index, brokers,
+        )));
     }
     Ok(PlannedTopic {
         partitions: i32::try_from(replicas.len()).unwrap_or(i32::MAX),
-        replication: replicas.first().map_or(0, |brokers| i16::try_from(brokers.len()).unwrap_or(i16::MAX)),
+        replication: replicas.first().map_or(0, |brokers| {
+            i16::try_from(brokers.len()).unwrap_or(i16::MAX)
+        }),
         configs,
         records,
     })
@@ -143,10 +152,15 @@ fn check_name(image: &Image, name: &str) -> Result<(), CreateTopicError> {
         return Err(CreateTopicError::Exists(name.to_owned()));
     }
     if name.contains(['.', '_'])
-        && let Some(other) = image.topics().find(|topic| topic_name::collides(&topic.name, name))
+        && let Some(other) = image
+            .topics()
+            .find(|topic| topic_name::collides(&topic.name, name))
     {
         let existing = other.name.to_string();
-        return Err(CreateTopicError::Collision { name: name.to_owned(), existing });
+        return Err(CreateTopicError::Collision {
+            name: name.to_owned(),
+            existing,
+        });
     }
     Ok(())
 }
@@ -161,7 +175,11 @@ fn place(placement: &Placement, topic: &NewTopic) -> Result<Vec<Vec<i32>>, Creat
         other if other <= 0 => return Err(CreateTopicError::ReplicationNotPositive),
         other => return Err(CreateTopicError::ReplicationTooHigh(other)),
     }
-    let count = if topic.partitions == -1 { placement.partitions_default } else { topic.partitions };
+    let count = if topic.partitions == -1 {
+        placement.partitions_default
+    } else {
+        topic.partitions
+    };
     if count <= 0 {
         return Err(CreateTopicError::PartitionsNotPositive);
     }
@@ -185,10 +203,14 @@ fn place_as_told(
     let mut by_index = BTreeMap::new();
     for (index, brokers) in &topic.assignments {
         if by_index.insert(*index, brokers).is_some() {
-            return refuse(format!("Found multiple manual partition assignments for partition {index}"));
+            return refuse(format!(
+                "Found multiple manual partition assignments for partition {index}"
+            ));
         }
         if brokers.is_empty() {
-            return refuse("The manual partition assignment includes an empty replica list.".into());
+            return refuse(
+                "The manual partition assignment includes an empty replica list.".into(),
+            );
         }
         let mut seen = HashSet::new();
         for broker in brokers {
@@ -204,9 +226,12 @@ fn place_as_told(
             }
         }
     }
-    if by_index.keys().zip(0..).any(|(index, expected)| *index != expected) {
+    if by_index
+        .keys()
+        .zip(0..)
+        .any(|(index, expected)| *index != expected)
+    {
         return refuse("partitions should be a consecutive 0-based integer sequence".into());
     }
     Ok(by_index.into_values().cloned().collect())
 }
-

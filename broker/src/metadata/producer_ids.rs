@@ -23,7 +23,11 @@ pub(crate) struct ProducerIds {
 
 impl ProducerIds {
     pub(crate) fn new(metadata: Arc<Metadata>, broker: i32) -> ProducerIds {
-        ProducerIds { metadata, broker, block: Mutex::new(0..0) }
+        ProducerIds {
+            metadata,
+            broker,
+            block: Mutex::new(0..0),
+        }
     }
 
     /// An id nobody has had.
@@ -36,8 +40,15 @@ impl ProducerIds {
                 .propose(move |image| {
                     let first = image.next_producer_id();
                     let next_producer_id = first + BLOCK;
-                    let record = ProducerIdsRecord { broker_id, broker_epoch: 0, next_producer_id };
-                    (vec![MetadataRecord::ProducerIds(record)], first..next_producer_id)
+                    let record = ProducerIdsRecord {
+                        broker_id,
+                        broker_epoch: 0,
+                        next_producer_id,
+                    };
+                    (
+                        vec![MetadataRecord::ProducerIds(record)],
+                        first..next_producer_id,
+                    )
                 })
                 .await?;
         }

@@ -69,7 +69,9 @@ impl MetadataRecord {
             12 => {
                 FeatureLevelRecord::decode_version(value, version).map(MetadataRecord::FeatureLevel)
             }
-            15 => ProducerIdsRecord::decode_version(value, version).map(MetadataRecord::ProducerIds),
+            15 => {
+                ProducerIdsRecord::decode_version(value, version).map(MetadataRecord::ProducerIds)
+            }
             other => return Err(RecordError::Type(other)),
         };
         record.map_err(|source| RecordError::Message { kind, source })

@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use logway_journal::{Closed, Disk, Log, LogConfig, Recovery};
+use logway_protocol::EncodeError;
 use logway_protocol::batch::BatchError;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::record::decode_records;
-use logway_protocol::EncodeError;
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -109,7 +109,11 @@ impl OpenMetadata {
     ) -> Result<OpenMetadata, MetadataOpenError> {
         let dir = data_dir.join(format!("{METADATA_TOPIC}-0"));
         // The log is the image's only source: it is kept whole, whatever topics are set to.
-        let config = LogConfig { retention_ms: -1, retention_bytes: -1, ..LogConfig::default() };
+        let config = LogConfig {
+            retention_ms: -1,
+            retention_bytes: -1,
+            ..LogConfig::default()
+        };
         let log = Log::open(Arc::clone(disk), &dir, config, recovery, now_ms())
             .map_err(MetadataOpenError::Open)?;
         let mut image = Image::default();
@@ -197,8 +201,15 @@ impl Metadata {
             });
             (records, answer)
         });
-        let queue = self.proposals.lock().clone().ok_or(MetadataError::Stopped)?;
-        queue.send(proposal).await.map_err(|_| MetadataError::Stopped)?;
+        let queue = self
+            .proposals
+            .lock()
+            .clone()
+            .ok_or(MetadataError::Stopped)?;
+        queue
+            .send(proposal)
+            .await
+            .map_err(|_| MetadataError::Stopped)?;
         receiver.await.map_err(|_| MetadataError::Stopped)?
     }
 
@@ -235,7 +246,9 @@ impl Writer {
             let mut answers = Vec::new();
             let mut changed = self.take(first, &mut answers);
             while answers.len() < GROUP {
-                let Ok(next) = proposals.try_recv() else { break };
+                let Ok(next) = proposals.try_recv() else {
+                    break;
+                };
                 changed |= self.take(next, &mut answers);
             }
             let outcome = match changed {
@@ -247,7 +260,9 @@ impl Writer {
         }
         let dir = self.dir;
         let closed = self.log.close_clean();
-        closed.map_err(|source| error!(dir = %dir.display(), "close metadata log: {source}")).ok()
+        closed
+            .map_err(|source| error!(dir = %dir.display(), "close metadata log: {source}"))
+            .ok()
     }
 
     /// Plans and appends one proposal; true if it changed something.

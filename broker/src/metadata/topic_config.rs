@@ -12,9 +12,15 @@ use thiserror::Error;
 pub(crate) enum Kind {
     Bool,
     /// Whole numbers from `min` to `max`, 32 bits wide in Kafka.
-    Int { min: i64, max: i64 },
+    Int {
+        min: i64,
+        max: i64,
+    },
     /// Whole numbers from `min` to `max`, 64 bits wide in Kafka.
-    Long { min: i64, max: i64 },
+    Long {
+        min: i64,
+        max: i64,
+    },
     /// Numbers from 0 to 1.
     Ratio,
     /// One of these words.
@@ -60,7 +66,13 @@ const fn setting(
     kind: Kind,
     doc: &'static str,
 ) -> Setting {
-    Setting { name, broker_name, default, kind, doc }
+    Setting {
+        name,
+        broker_name,
+        default,
+        kind,
+        doc,
+    }
 }
 
 /// All topic settings of Kafka 4.3, in the order of their names.
@@ -142,7 +154,11 @@ pub(crate) enum SettingError {
     #[error("Null value not supported for topic configs: {0}")]
     Null(String),
     #[error("Invalid value {value} for configuration {name}: {problem}")]
-    Value { name: String, value: String, problem: String },
+    Value {
+        name: String,
+        value: String,
+        problem: String,
+    },
 }
 
 /// The setting of that name.
@@ -166,7 +182,9 @@ pub(crate) fn check(name: &str, value: Option<&str>) -> Result<(), SettingError>
 
 fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     let number = |text: &str, min: i64, max: i64, width: &str| -> Result<(), String> {
-        let number: i64 = text.parse().map_err(|_| format!("Not a number of type {width}"))?;
+        let number: i64 = text
+            .parse()
+            .map_err(|_| format!("Not a number of type {width}"))?;
         if number < min {
             return Err(format!("Value must be at least {min}"));
         }

@@ -52,9 +52,10 @@ pub(crate) fn check(name: &str) -> Result<(), TopicNameError> {
 pub(crate) fn collides(one: &str, other: &str) -> bool {
     one != other
         && one.len() == other.len()
-        && one.bytes().zip(other.bytes()).all(|(a, b)| {
-            a == b || (matches!(a, b'.' | b'_') && matches!(b, b'.' | b'_'))
-        })
+        && one
+            .bytes()
+            .zip(other.bytes())
+            .all(|(a, b)| a == b || (matches!(a, b'.' | b'_') && matches!(b, b'.' | b'_')))
 }
 
 /// Topics that clients hide from users and must not write to by mistake.

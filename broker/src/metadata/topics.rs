@@ -61,7 +61,11 @@ impl Topics {
             broker: settings.node_id,
             partitions_default: settings.num_partitions,
         };
-        Topics { metadata, settings, placement }
+        Topics {
+            metadata,
+            settings,
+            placement,
+        }
     }
 
     /// Creates a topic, or with `validate_only` says whether it could be.
@@ -74,19 +78,25 @@ impl Topics {
         let placement = self.placement.clone();
         let planned = self
             .metadata
-            .propose(move |image| match plan::create_topic(image, &placement, &topic, id) {
-                Ok(planned) => {
-                    let records = if validate_only { Vec::new() } else { planned.records };
-                    let created = CreatedTopic {
-                        id: if validate_only { Uuid::ZERO } else { id },
-                        partitions: planned.partitions,
-                        replication: planned.replication,
-                        configs: planned.configs,
-                    };
-                    (records, Ok(created))
-                }
-                Err(error) => (Vec::new(), Err(error)),
-            })
+            .propose(
+                move |image| match plan::create_topic(image, &placement, &topic, id) {
+                    Ok(planned) => {
+                        let records = if validate_only {
+                            Vec::new()
+                        } else {
+                            planned.records
+                        };
+                        let created = CreatedTopic {
+                            id: if validate_only { Uuid::ZERO } else { id },
+                            partitions: planned.partitions,
+                            replication: planned.replication,
+                            configs: planned.configs,
+                        };
+                        (records, Ok(created))
+                    }
+                    Err(error) => (Vec::new(), Err(error)),
+                },
+            )
             .await?;
         Ok(planned?)
     }
@@ -133,6 +143,10 @@ impl Topics {
                 None => (Vec::new(), false),
             })
             .await?;
-        if found { Ok(()) } else { Err(DeleteTopicError::Unknown) }
+        if found {
+            Ok(())
+        } else {
+            Err(DeleteTopicError::Unknown)
+        }
     }
 }

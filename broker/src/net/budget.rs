@@ -24,7 +24,9 @@ pub(crate) struct BytePermit {
 impl ByteBudget {
     /// A pool of `bytes` (rounded up to whole KiB).
     pub(crate) fn new(bytes: usize) -> ByteBudget {
-        let units = bytes.div_ceil(UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let units = bytes
+            .div_ceil(UNIT_BYTES)
+            .clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         ByteBudget {
             permits: Arc::new(Semaphore::new(units)),
             units_total: u32::try_from(units).unwrap_or(u32::MAX),
@@ -33,24 +35,27 @@ impl ByteBudget {
 
     fn units(&self, bytes: usize) -> u32 {
         // What exceeds the whole pool waits for the whole pool: it runs alone, but it runs.
-        u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).clamp(1, self.units_total)
+        u32::try_from(bytes.div_ceil(UNIT_BYTES))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.units_total)
     }
 
     /// Takes `bytes` if they are free right now.
     pub(crate) fn try_take(&self, bytes: usize) -> Option<BytePermit> {
-        let permit = Arc::clone(&self.permits).try_acquire_many_owned(self.units(bytes)).ok()?;
-        Some(BytePermit { _permit: Some(permit) })
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_many_owned(self.units(bytes))
+            .ok()?;
+        Some(BytePermit {
+            _permit: Some(permit),
+        })
     }
 
     /// Waits until `bytes` are free. First come, first served. Cancelling loses the place in line only.
     pub(crate) async fn take(&self, bytes: usize) -> BytePermit {
         let permits = Arc::clone(&self.permits);
         // The semaphore is never closed, so the error arm only exists in the type.
-        BytePermit { _permit: permits.acquire_many_owned(self.units(bytes)).await.ok() }
-    }
-
-    /// Bytes free now, rounded down to whole KiB.
-    pub(crate) fn free(&self) -> usize {
-        self.permits.available_permits() * UNIT_BYTES
+        BytePermit {
+            _permit: permits.acquire_many_owned(self.units(bytes)).await.ok(),
+        }
     }
 }

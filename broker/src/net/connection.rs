@@ -123,7 +123,10 @@ impl Connection {
             match self.wait().await {
                 Event::Stop => self.closing = true,
                 Event::Frame(Ok(Some(frame))) => {
-                    self.context.metrics.request_bytes.inc_by(frame.body.len() as u64);
+                    self.context
+                        .metrics
+                        .request_bytes
+                        .inc_by(frame.body.len() as u64);
                     self.progress_at = Instant::now();
                     let request = handler::decode(&self.context, frame.body, self.peer)?;
                     self.next = Some((request, frame.permit));
@@ -169,21 +172,29 @@ impl Connection {
     /// Starts the waiting request if order allows. Its first poll happens here, in arrival order:
     /// a produce request appends in it and only its acknowledgement is waited for later.
     async fn start_next(&mut self) {
-        let Some((request, _)) = &self.next else { return };
+        let Some((request, _)) = &self.next else {
+            return;
+        };
         let pipelined = request.is_pipelined();
         let free = self.in_flight.is_empty()
             || (pipelined && self.in_flight.iter().all(|running| running.pipelined));
         if !free || self.in_flight.len() >= IN_FLIGHT_MAX {
             return;
         }
-        let Some((request, permit)) = self.next.take() else { return };
+        let Some((request, permit)) = self.next.take() else {
+            return;
+        };
         let mut running: Running = Box::pin(handler::run(Arc::clone(&self.context), request));
         let first = std::future::poll_fn(|task| Poll::Ready(running.as_mut().poll(task))).await;
         let state = match first {
             Poll::Ready(reply) => InFlightState::Done(reply),
             Poll::Pending => InFlightState::Running(running),
         };
-        self.in_flight.push_back(InFlight { state, pipelined, permit });
+        self.in_flight.push_back(InFlight {
+            state,
+            pipelined,
+            permit,
+        });
     }
 
     fn queue(&mut self, reply: Reply, permit: BytePermit) -> Result<(), Refusal> {
@@ -207,7 +218,9 @@ impl Connection {
         self.progress_at = Instant::now();
         self.output_bytes -= count;
         while count > 0 {
-            let Some((front, _)) = self.output.front_mut() else { return };
+            let Some((front, _)) = self.output.front_mut() else {
+                return;
+            };
             let taken = count.min(front.len());
             front.advance(taken);
             count -= taken;
@@ -254,7 +267,9 @@ impl Connection {
             return Ok(());
         }
         if !self.output.is_empty() {
-            return Err(Refusal::SlowReader { waiting: self.output_bytes });
+            return Err(Refusal::SlowReader {
+                waiting: self.output_bytes,
+            });
         }
         if self.frames.is_partial() {
             return Err(Refusal::SlowSender);
@@ -275,7 +290,11 @@ async fn front_reply(in_flight: &mut VecDeque<InFlight>) -> (Reply, BytePermit) 
         front.state = InFlightState::Done(reply);
     }
     match in_flight.pop_front() {
-        Some(InFlight { state: InFlightState::Done(reply), permit, .. }) => (reply, permit),
+        Some(InFlight {
+            state: InFlightState::Done(reply),
+            permit,
+            ..
+        }) => (reply, permit),
         // Only called while something is in flight, and the front was just finished.
         _ => std::future::pending().await,
     }

@@ -102,7 +102,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Err(FrameError::TooSmall { announced });
         }
         if length > self.limit {
-            return Err(FrameError::TooLarge { announced, limit: self.limit });
+            return Err(FrameError::TooLarge {
+                announced,
+                limit: self.limit,
+            });
         }
         Ok(length)
     }
@@ -110,7 +113,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     fn take_frame(&mut self, length: usize) -> Option<Frame> {
         self.announced = None;
         let permit = self.permit.take()?;
-        Some(Frame { body: self.buffer.split_to(length).freeze(), permit })
+        Some(Frame {
+            body: self.buffer.split_to(length).freeze(),
+            permit,
+        })
     }
 
     /// Reads once. False at the end of the stream.
@@ -121,18 +127,27 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         };
         let room = self.buffer.capacity() - self.buffer.len();
         if room < missing.min(READ_BYTES) {
-            self.buffer.reserve(missing.min(GROW_BYTES.max(self.buffer.len())));
+            self.buffer
+                .reserve(missing.min(GROW_BYTES.max(self.buffer.len())));
         }
-        let count = self.stream.read_buf(&mut self.buffer).await.map_err(FrameError::Io)?;
+        let count = self
+            .stream
+            .read_buf(&mut self.buffer)
+            .await
+            .map_err(FrameError::Io)?;
         self.received += count as u64;
         Ok(count > 0)
     }
 
     fn end(&self) -> Result<Option<Frame>, FrameError> {
         match self.announced {
-            Some(length) => Err(FrameError::Truncated { missing: length - self.buffer.len() }),
+            Some(length) => Err(FrameError::Truncated {
+                missing: length - self.buffer.len(),
+            }),
             None if self.buffer.is_empty() => Ok(None),
-            None => Err(FrameError::Truncated { missing: 4 - self.buffer.len() }),
+            None => Err(FrameError::Truncated {
+                missing: 4 - self.buffer.len(),
+            }),
         }
     }
 }

@@ -13,8 +13,8 @@ use logway_protocol::batch::BatchHeader;
 use thiserror::Error;
 use tracing::error;
 
-use super::{Availability, Partition};
 use super::producer_state::{SequenceError, Verdict};
+use super::{Availability, Partition};
 
 /// Where a batch stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,10 @@ impl Partition {
         let appended = log
             .append(batch, self.leader_epoch, now_ms)
             .map_err(|error| self.append_failed(error))?;
-        let placed = BatchHeader { base_offset: appended.base_offset, ..*header };
+        let placed = BatchHeader {
+            base_offset: appended.base_offset,
+            ..*header
+        };
         writer.producers.appended(&placed);
         drop(writer);
         self.announce(batch.len());

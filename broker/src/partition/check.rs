@@ -33,7 +33,9 @@ pub(crate) enum BatchRefusal {
     UnsupportedFormat(#[source] BatchError),
     #[error("The base offset of the record batch should be 0, but it is {0}")]
     BaseOffset(i64),
-    #[error("Inconsistent batch offset range: last offset delta {last_offset_delta}, count of records {count}")]
+    #[error(
+        "Inconsistent batch offset range: last offset delta {last_offset_delta}, count of records {count}"
+    )]
     Count { last_offset_delta: i32, count: i32 },
     #[error("Clients are not allowed to write control records")]
     Control,
@@ -41,7 +43,9 @@ pub(crate) enum BatchRefusal {
     Sequence(i32),
     #[error("Transactions are not served yet")]
     Transactional,
-    #[error("Timestamp {timestamp} of the record batch is out of range. The timestamp should be within [{from}, {to}]")]
+    #[error(
+        "Timestamp {timestamp} of the record batch is out of range. The timestamp should be within [{from}, {to}]"
+    )]
     Timestamp { timestamp: i64, from: i64, to: i64 },
     #[error("One or more records have been rejected: {0}")]
     Records(#[source] BatchError),
@@ -57,7 +61,10 @@ pub(crate) fn client_batch(
     let (header, batch) = only_batch(records)?;
     if batch.len() > config.message_bytes_max {
         let limit = config.message_bytes_max;
-        return Err(BatchRefusal::TooLarge { size: batch.len(), limit });
+        return Err(BatchRefusal::TooLarge {
+            size: batch.len(),
+            limit,
+        });
     }
     verify_crc(&batch).map_err(BatchRefusal::Corrupt)?;
     check_header(&header)?;
@@ -92,7 +99,10 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchRefusal> {
     }
     let (last_offset_delta, count) = (header.last_offset_delta, header.record_count);
     if count <= 0 || last_offset_delta != count - 1 {
-        return Err(BatchRefusal::Count { last_offset_delta, count });
+        return Err(BatchRefusal::Count {
+            last_offset_delta,
+            count,
+        });
     }
     if header.is_control() {
         return Err(BatchRefusal::Control);
@@ -108,20 +118,24 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchRefusal> {
 
 /// Walks over the records' lengths and returns the largest of their own timestamps.
 fn walk(batch: &Bytes, unpacked_max: usize, keys_required: bool) -> Result<i64, BatchRefusal> {
-    let rules = WalkRules { limit_bytes: unpacked_max, keys_required, gaps_allowed: false };
+    let rules = WalkRules {
+        limit_bytes: unpacked_max,
+        keys_required,
+        gaps_allowed: false,
+    };
     let walked = walk_records_with(batch, rules).map_err(BatchRefusal::Records)?;
     Ok(walked.max_timestamp)
 }
 
-fn check_timestamp(
-    timestamp: i64,
-    config: &TopicConfig,
-    now_ms: i64,
-) -> Result<(), BatchRefusal> {
+fn check_timestamp(timestamp: i64, config: &TopicConfig, now_ms: i64) -> Result<(), BatchRefusal> {
     let from = now_ms.saturating_sub(config.timestamp_before_max_ms);
     let to = now_ms.saturating_add(config.timestamp_after_max_ms);
     if timestamp != NO_TIMESTAMP && !(from..=to).contains(&timestamp) {
-        return Err(BatchRefusal::Timestamp { timestamp, from, to });
+        return Err(BatchRefusal::Timestamp {
+            timestamp,
+            from,
+            to,
+        });
     }
     Ok(())
 }

@@ -37,7 +37,9 @@ impl SyncState {
             RUNNING => Some(RUNNING_AGAIN),
             _ => None,
         };
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) == Ok(IDLE)
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, step)
+            == Ok(IDLE)
     }
 
     fn begin(&self) {
@@ -47,7 +49,9 @@ impl SyncState {
     /// True if the partition must be queued again.
     fn end(&self) -> bool {
         let step = |state| Some(if state == RUNNING_AGAIN { QUEUED } else { IDLE });
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) == Ok(RUNNING_AGAIN)
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, step)
+            == Ok(RUNNING_AGAIN)
     }
 }
 
@@ -74,8 +78,11 @@ pub(crate) struct Flusher {
 impl Flusher {
     /// Starts the threads.
     pub(crate) fn start(metrics: Arc<Metrics>) -> io::Result<Flusher> {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new(), metrics });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            metrics,
+        });
         let mut threads = Vec::with_capacity(THREADS);
         for number in 0..THREADS {
             let shared = Arc::clone(&shared);
@@ -84,7 +91,10 @@ impl Flusher {
                 .spawn(move || shared.work())?;
             threads.push(thread);
         }
-        Ok(Flusher { shared, threads: Mutex::new(threads) })
+        Ok(Flusher {
+            shared,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Has everything that is in the partition's log now synced soon.
@@ -157,7 +167,10 @@ impl Partition {
             Some(Ok(target)) => self.finish_sync(&target, metrics),
             Some(Err(source)) => {
                 let (topic, partition) = (self.topic(), self.index());
-                warn!(topic, partition, "write indexes: {source}; tried again later");
+                warn!(
+                    topic,
+                    partition, "write indexes: {source}; tried again later"
+                );
             }
             None => {}
         }
@@ -184,7 +197,11 @@ impl Partition {
             Err(source) => {
                 metrics.partitions_failed.inc();
                 let (topic, partition) = (self.topic(), self.index());
-                error!(topic, partition, "sync failed, the partition takes no more records until the broker is started again: {source}");
+                error!(
+                    topic,
+                    partition,
+                    "sync failed, the partition takes no more records until the broker is started again: {source}"
+                );
                 self.set_availability(Availability::Failed);
             }
         }

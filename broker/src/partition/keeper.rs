@@ -45,12 +45,20 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> io::Result<Keeper> {
         let signal = Arc::new(Signal::default());
-        let round = Round { partitions, data_dir, settings, metrics };
+        let round = Round {
+            partitions,
+            data_dir,
+            settings,
+            metrics,
+        };
         let thread_signal = Arc::clone(&signal);
         let thread = std::thread::Builder::new()
             .name("logway-keeper".into())
             .spawn(move || work(&round, &thread_signal))?;
-        Ok(Keeper { signal, thread: Mutex::new(Some(thread)) })
+        Ok(Keeper {
+            signal,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Has the thread end after the round under way, without waiting for it.
@@ -84,7 +92,10 @@ fn work(round: &Round, signal: &Signal) {
     loop {
         let until_retention = retention.saturating_sub(retained_at.elapsed());
         let until_checkpoint = CHECKPOINT.saturating_sub(checkpointed_at.elapsed());
-        let sleep = tick.min(until_retention).min(until_checkpoint).max(TICK_MIN);
+        let sleep = tick
+            .min(until_retention)
+            .min(until_checkpoint)
+            .max(TICK_MIN);
         {
             let mut stopping = signal.stopping.lock();
             if *stopping {
@@ -114,8 +125,15 @@ fn work(round: &Round, signal: &Signal) {
 impl Round {
     /// The shortest `flush.ms` of all partitions: how often somebody must look.
     fn flush_tick(&self) -> Duration {
-        let of = |partition: Arc<Partition>| u64::try_from(partition.config().flush_ms).unwrap_or(0);
-        let shortest = self.partitions.all().into_iter().map(of).min().unwrap_or(u64::MAX);
+        let of =
+            |partition: Arc<Partition>| u64::try_from(partition.config().flush_ms).unwrap_or(0);
+        let shortest = self
+            .partitions
+            .all()
+            .into_iter()
+            .map(of)
+            .min()
+            .unwrap_or(u64::MAX);
         Duration::from_millis(shortest).max(TICK_MIN)
     }
 
@@ -153,7 +171,9 @@ impl Round {
             partition.checkpoint(&self.metrics);
             points.extend(partition.log_state());
         }
-        let points = points.iter().map(|(folder, state)| (folder.as_str(), *state));
+        let points = points
+            .iter()
+            .map(|(folder, state)| (folder.as_str(), *state));
         if let Err(source) = self.data_dir.lock().write_checkpoints(points) {
             warn!("write checkpoints: {source}; the next start reads more than it need");
         }
@@ -170,14 +190,26 @@ impl Partition {
         if !writer.producers.is_empty() {
             writer.producers.expire(oldest_producer_ms);
         }
-        let Some(log) = writer.log.as_mut() else { return };
+        let Some(log) = writer.log.as_mut() else {
+            return;
+        };
         match log.enforce_retention(now_ms, high_watermark) {
             Ok(deleted) if deleted.segments > 0 => {
-                info!(topic = self.topic(), partition = self.index(), segments = deleted.segments, bytes = deleted.bytes, "old segments deleted");
+                info!(
+                    topic = self.topic(),
+                    partition = self.index(),
+                    segments = deleted.segments,
+                    bytes = deleted.bytes,
+                    "old segments deleted"
+                );
             }
             Ok(_) => {}
             Err(source) => {
-                warn!(topic = self.topic(), partition = self.index(), "delete old segments: {source}");
+                warn!(
+                    topic = self.topic(),
+                    partition = self.index(),
+                    "delete old segments: {source}"
+                );
             }
         }
         log.release_files();
@@ -226,7 +258,11 @@ impl Partition {
             (offset, writer.producers.clone())
         };
         if let Err(source) = snapshot::write(&self.dir, offset, &producers) {
-            warn!(topic = self.topic(), partition = self.index(), "write producer snapshot: {source}; the next start reads the log instead");
+            warn!(
+                topic = self.topic(),
+                partition = self.index(),
+                "write producer snapshot: {source}; the next start reads the log instead"
+            );
         }
     }
 }

@@ -60,8 +60,6 @@ pub(crate) enum Availability {
 /// Why records cannot be read.
 #[derive(Debug, Error)]
 pub(crate) enum ReadFailure {
-    #[error("partition was deleted")]
-    Deleted,
     #[error(transparent)]
     Journal(#[from] ReadError),
     #[error("read records: {0}")]
@@ -205,9 +203,11 @@ impl Partition {
 
     /// Changes what the partition takes; deletion and closing are final. Wakes everybody who waits.
     fn set_availability(&self, next: Availability) {
-        let changed = self.availability.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-            (now < next as u8).then_some(next as u8)
-        });
+        let changed = self
+            .availability
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < next as u8).then_some(next as u8)
+            });
         if changed.is_ok() {
             self.durable_changed.notify_waiters();
             self.fetches.wake_all();
@@ -226,6 +226,7 @@ impl Partition {
 
     /// Tells the waiting fetches that bytes were appended.
     fn announce(&self, bytes: usize) {
-        self.fetches.arrived(i64::try_from(bytes).unwrap_or(i64::MAX / 2));
+        self.fetches
+            .arrived(i64::try_from(bytes).unwrap_or(i64::MAX / 2));
     }
 }

@@ -35,15 +35,31 @@ pub(crate) enum SequenceError {
     #[error(
         "Epoch of producer {producer_id} at offset {offset} is {epoch}, which is smaller than the last seen epoch {current}"
     )]
-    Fenced { producer_id: i64, epoch: i16, current: i16, offset: i64 },
+    Fenced {
+        producer_id: i64,
+        epoch: i16,
+        current: i16,
+        offset: i64,
+    },
     #[error(
         "Out of order sequence number for producer {producer_id} at offset {offset}: {sequence} (incoming seq. number), {last} (current end sequence number)"
     )]
-    OutOfOrder { producer_id: i64, sequence: i32, last: i32, offset: i64 },
+    OutOfOrder {
+        producer_id: i64,
+        sequence: i32,
+        last: i32,
+        offset: i64,
+    },
     #[error(
         "Invalid sequence number for new epoch of producer {producer_id} at offset {offset}: {epoch} (request epoch), {sequence} (seq. number), {current} (current producer epoch)"
     )]
-    NewEpochNotAtZero { producer_id: i64, epoch: i16, sequence: i32, current: i16, offset: i64 },
+    NewEpochNotAtZero {
+        producer_id: i64,
+        epoch: i16,
+        sequence: i32,
+        current: i16,
+        offset: i64,
+    },
 }
 
 /// What to do with a batch.
@@ -74,13 +90,24 @@ impl ProducerStates {
         let (producer_id, epoch) = (batch.producer_id, batch.producer_epoch);
         let (current, sequence) = (entry.epoch, batch.base_sequence);
         if epoch < current {
-            return Err(SequenceError::Fenced { producer_id, epoch, current, offset });
+            return Err(SequenceError::Fenced {
+                producer_id,
+                epoch,
+                current,
+                offset,
+            });
         }
         if epoch > current {
             return if sequence == 0 {
                 Ok(Verdict::New)
             } else {
-                Err(SequenceError::NewEpochNotAtZero { producer_id, epoch, sequence, current, offset })
+                Err(SequenceError::NewEpochNotAtZero {
+                    producer_id,
+                    epoch,
+                    sequence,
+                    current,
+                    offset,
+                })
             };
         }
         let same = |trace: &&BatchTrace| {
@@ -92,7 +119,12 @@ impl ProducerStates {
         match entry.batches.back() {
             Some(last) if sequence != next_sequence(last.last_sequence) => {
                 let last = last.last_sequence;
-                Err(SequenceError::OutOfOrder { producer_id, sequence, last, offset })
+                Err(SequenceError::OutOfOrder {
+                    producer_id,
+                    sequence,
+                    last,
+                    offset,
+                })
             }
             _ => Ok(Verdict::New),
         }
@@ -103,11 +135,14 @@ impl ProducerStates {
         if !batch.has_producer() || batch.is_control() {
             return;
         }
-        let entry = self.producers.entry(batch.producer_id).or_insert_with(|| ProducerEntry {
-            epoch: batch.producer_epoch,
-            batches: VecDeque::new(),
-            last_timestamp: batch.max_timestamp,
-        });
+        let entry = self
+            .producers
+            .entry(batch.producer_id)
+            .or_insert_with(|| ProducerEntry {
+                epoch: batch.producer_epoch,
+                batches: VecDeque::new(),
+                last_timestamp: batch.max_timestamp,
+            });
         if entry.epoch != batch.producer_epoch {
             entry.epoch = batch.producer_epoch;
             entry.batches.clear();
@@ -127,7 +162,8 @@ impl ProducerStates {
 
     /// Forgets producers that have been silent since before `oldest_ms`.
     pub(crate) fn expire(&mut self, oldest_ms: i64) {
-        self.producers.retain(|_, entry| entry.last_timestamp >= oldest_ms);
+        self.producers
+            .retain(|_, entry| entry.last_timestamp >= oldest_ms);
         self.producers.shrink_to_fit();
     }
 

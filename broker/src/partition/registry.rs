@@ -104,7 +104,9 @@ impl Partitions {
                 scope.spawn(|| {
                     loop {
                         let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some((topic, index)) = wanted.get(at) else { return };
+                        let Some((topic, index)) = wanted.get(at) else {
+                            return;
+                        };
                         let recovery = left.recovery(&format!("{}-{index}", topic.name));
                         let partition = self.open(topic, *index, recovery);
                         opened.lock().insert((topic.id, *index), partition);
@@ -117,7 +119,10 @@ impl Partitions {
         for topic in image.topics() {
             let indexes = 0..topic.partitions.len();
             let partitions = indexes.map(|index| opened.remove(&(topic.id, index)).flatten());
-            let served = Served { topic: Arc::clone(topic), partitions: partitions.collect() };
+            let served = Served {
+                topic: Arc::clone(topic),
+                partitions: partitions.collect(),
+            };
             topics.insert(Arc::clone(&topic.name), served);
         }
         drop(topics);
@@ -127,9 +132,15 @@ impl Partitions {
     /// A folder of an earlier topic of the same name, whose removal a crash prevented, must not
     /// become this topic's.
     fn move_stranger_away(&self, dir: &Path, topic: &Topic) -> io::Result<()> {
-        let Ok(present) = std::fs::read_to_string(dir.join(IDENTITY_FILE)) else { return Ok(()) };
-        let id = present.lines().find_map(|line| line.strip_prefix("topic_id: "));
-        let Some(Ok(id)) = id.map(|id| id.trim().parse::<Uuid>()) else { return Ok(()) };
+        let Ok(present) = std::fs::read_to_string(dir.join(IDENTITY_FILE)) else {
+            return Ok(());
+        };
+        let id = present
+            .lines()
+            .find_map(|line| line.strip_prefix("topic_id: "));
+        let Some(Ok(id)) = id.map(|id| id.trim().parse::<Uuid>()) else {
+            return Ok(());
+        };
         if id == topic.id {
             return Ok(());
         }
@@ -184,7 +195,12 @@ impl Partitions {
             dir,
             reader,
             leader_epoch: info.map_or(0, |info| info.leader_epoch),
-            writer: Writer { log: Some(log), producers, snapshot_offset: from, checkpoint_bytes: 0 },
+            writer: Writer {
+                log: Some(log),
+                producers,
+                snapshot_offset: from,
+                checkpoint_bytes: 0,
+            },
             config: Arc::new(config),
             durable,
         }))
@@ -193,18 +209,30 @@ impl Partitions {
     /// The partition, if it is served here.
     pub(crate) fn find(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
         let index = usize::try_from(index).ok()?;
-        self.topics.read().get(topic)?.partitions.get(index)?.clone()
+        self.topics
+            .read()
+            .get(topic)?
+            .partitions
+            .get(index)?
+            .clone()
     }
 
     /// All partitions of a topic; empty if there is no such topic.
     pub(crate) fn of_topic(&self, topic: &str) -> TopicPartitions {
-        self.topics.read().get(topic).map(|served| Arc::clone(&served.partitions)).unwrap_or_default()
+        self.topics
+            .read()
+            .get(topic)
+            .map(|served| Arc::clone(&served.partitions))
+            .unwrap_or_default()
     }
 
     /// Every partition that is served.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
         let topics = self.topics.read();
-        topics.values().flat_map(|served| served.partitions.iter().flatten().cloned()).collect()
+        topics
+            .values()
+            .flat_map(|served| served.partitions.iter().flatten().cloned())
+            .collect()
     }
 
     /// Closes every log as at a clean shutdown: what their checkpoints must say, and whether all
@@ -234,8 +262,12 @@ impl Partitions {
     fn count(&self) {
         let topics = self.topics.read();
         let partitions: usize = topics.values().map(|served| served.partitions.len()).sum();
-        self.metrics.topics.set(i64::try_from(topics.len()).unwrap_or(i64::MAX));
-        self.metrics.partitions.set(i64::try_from(partitions).unwrap_or(i64::MAX));
+        self.metrics
+            .topics
+            .set(i64::try_from(topics.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .partitions
+            .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
     fn bring_up(&self, topic: &Arc<Topic>, present: &TopicPartitions) {
@@ -246,7 +278,10 @@ impl Partitions {
         let added = present.len()..topic.partitions.len();
         let opened = added.map(|index| self.open(topic, index, Recovery::default()));
         let partitions: TopicPartitions = present.iter().cloned().chain(opened).collect();
-        let served = Served { topic: Arc::clone(topic), partitions };
+        let served = Served {
+            topic: Arc::clone(topic),
+            partitions,
+        };
         self.topics.write().insert(Arc::clone(&topic.name), served);
     }
 
@@ -275,7 +310,10 @@ impl Observer for Arc<Partitions> {
             let present = {
                 let topics = self.topics.read();
                 topics.get(&topic.name).map(|served| {
-                    (Arc::ptr_eq(&served.topic, topic), Arc::clone(&served.partitions))
+                    (
+                        Arc::ptr_eq(&served.topic, topic),
+                        Arc::clone(&served.partitions),
+                    )
                 })
             };
             match present {
@@ -291,7 +329,10 @@ impl Observer for Arc<Partitions> {
         let gone: Vec<Served> = {
             let mut topics = self.topics.write();
             let is_gone = |served: &Served| image.topic_by_id(&served.topic.id).is_none();
-            topics.extract_if(|_, served| is_gone(served)).map(|(_, served)| served).collect()
+            topics
+                .extract_if(|_, served| is_gone(served))
+                .map(|(_, served)| served)
+                .collect()
         };
         gone.iter().for_each(|served| self.take_down(served));
         if !gone.is_empty() {
@@ -319,7 +360,11 @@ impl Partition {
                 },
             )),
             Err(source) => {
-                error!(topic = self.topic(), partition = self.index(), "close log: {source}");
+                error!(
+                    topic = self.topic(),
+                    partition = self.index(),
+                    "close log: {source}"
+                );
                 None
             }
         }
@@ -335,8 +380,16 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
         index_interval_bytes: unsigned(config.index_interval_bytes),
         segment_index_bytes: unsigned(config.segment_index_bytes),
         // Only `delete` gives up old records.
-        retention_ms: if config.deletes { config.retention_ms } else { -1 },
-        retention_bytes: if config.deletes { config.retention_bytes } else { -1 },
+        retention_ms: if config.deletes {
+            config.retention_ms
+        } else {
+            -1
+        },
+        retention_bytes: if config.deletes {
+            config.retention_bytes
+        } else {
+            -1
+        },
         compact: config.compacted,
     }
 }
@@ -354,17 +407,29 @@ fn write_identity(dir: &Path, topic: &Topic) -> io::Result<()> {
 /// Where a folder waits for its removal, under a name that no partition has.
 fn deleted_folder(dir: &Path, id: &Uuid) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
-    name.push(format!(".{:032x}{DELETED_SUFFIX}", u128::from_be_bytes(*id.as_bytes())));
+    name.push(format!(
+        ".{:032x}{DELETED_SUFFIX}",
+        u128::from_be_bytes(*id.as_bytes())
+    ));
     PathBuf::from(name)
 }
 
 fn warn_of_strangers(image: &Image, left: &DataDir) {
     for folder in left.folders() {
-        let Some((topic, index)) = folder.rsplit_once('-') else { continue };
-        let Ok(index) = index.parse::<usize>() else { continue };
-        let known = image.topic(topic).is_some_and(|topic| index < topic.partitions.len());
+        let Some((topic, index)) = folder.rsplit_once('-') else {
+            continue;
+        };
+        let Ok(index) = index.parse::<usize>() else {
+            continue;
+        };
+        let known = image
+            .topic(topic)
+            .is_some_and(|topic| index < topic.partitions.len());
         if !known && topic != METADATA_TOPIC {
-            warn!(folder, "folder of a partition that the metadata does not know is left alone");
+            warn!(
+                folder,
+                "folder of a partition that the metadata does not know is left alone"
+            );
         }
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn write(dir: &Path, offset: i64, states: &ProducerStates) -> io::Res
     fs::rename(&unfinished, &path)?;
     let mut found = list(dir)?;
     found.sort_by_key(|(offset, _)| std::cmp::Reverse(*offset));
-    found.into_iter().skip(KEPT).try_for_each(|(_, old)| fs::remove_file(old))
+    found
+        .into_iter()
+        .skip(KEPT)
+        .try_for_each(|(_, old)| fs::remove_file(old))
 }
 
 /// A readable snapshot at or below `end`, and its offset: the newest after a clean shutdown, else the
@@ -57,7 +60,9 @@ fn list(dir: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let offset = name.and_then(|name| name.strip_suffix(SUFFIX)).and_then(|n| n.parse().ok());
+        let offset = name
+            .and_then(|name| name.strip_suffix(SUFFIX))
+            .and_then(|n| n.parse().ok());
         if let Some(offset) = offset {
             found.push((offset, path));
         }
@@ -69,7 +74,9 @@ fn encode(states: &ProducerStates) -> Vec<u8> {
     let mut body = Vec::new();
     let mut count = 0i32;
     for (producer_id, entry) in states.iter() {
-        let Some(last) = entry.batches.back() else { continue };
+        let Some(last) = entry.batches.back() else {
+            continue;
+        };
         count += 1;
         body.put_i64(*producer_id);
         body.put_i16(entry.epoch);
@@ -113,14 +120,22 @@ fn decode(bytes: &[u8]) -> Option<ProducerStates> {
         let first = i64::from(last_sequence) - i64::from(delta);
         let trace = BatchTrace {
             // Sequences wrap from the largest to 0.
-            first_sequence: i32::try_from(if first < 0 { first + (1 << 31) } else { first }).ok()?,
+            first_sequence: i32::try_from(if first < 0 { first + (1 << 31) } else { first })
+                .ok()?,
             last_sequence,
             base_offset: last_offset - i64::from(delta),
             last_offset,
             timestamp,
         };
         let batches = VecDeque::from([trace]);
-        states.restore(producer_id, ProducerEntry { epoch, batches, last_timestamp: timestamp });
+        states.restore(
+            producer_id,
+            ProducerEntry {
+                epoch,
+                batches,
+                last_timestamp: timestamp,
+            },
+        );
     }
     Some(states)
 }

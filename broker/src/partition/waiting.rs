@@ -18,7 +18,10 @@ pub(crate) struct FetchWaiter {
 impl FetchWaiter {
     /// A waiter for `missing` bytes.
     pub(crate) fn new(missing: i64) -> Arc<FetchWaiter> {
-        Arc::new(FetchWaiter { missing: AtomicI64::new(missing), notify: Notify::new() })
+        Arc::new(FetchWaiter {
+            missing: AtomicI64::new(missing),
+            notify: Notify::new(),
+        })
     }
 
     /// Begins a new wait for `missing` bytes; appends count from now on.

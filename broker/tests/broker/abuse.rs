@@ -30,12 +30,19 @@ async fn is_refused(server: &Server, bytes: &[u8], reason: &str) {
     // The broker may close before it has taken everything.
     let _sent = client.stream.write_all(bytes).await;
     assert!(client.is_closed().await, "{reason}");
-    let line = format!("logway_broker_refused_total{{reason=\"{reason}\"}} 1");
-    server.wait_for_metric(&line).await;
+    server
+        .wait_for_metric(&format!(
+            "logway_broker_refused_total{{reason=\"{reason}\"}} "
+        ))
+        .await;
 }
 
 async fn still_serves(server: &Server) {
-    let response = server.connect().await.ask(4, &MetadataRequest::default()).await;
+    let response = server
+        .connect()
+        .await
+        .ask(4, &MetadataRequest::default())
+        .await;
     assert_eq!(response.brokers.len(), 1);
 }
 
@@ -52,10 +59,16 @@ async fn frames_that_lie_about_their_length() {
 async fn a_request_that_ends_early() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    client.stream.write_all(&frame(&[0; 100])[..50]).await.unwrap();
+    client
+        .stream
+        .write_all(&frame(&[0; 100])[..50])
+        .await
+        .unwrap();
     client.stream.shutdown().await.unwrap();
     assert!(client.is_closed().await);
-    server.wait_for_metric("logway_broker_refused_total{reason=\"request_truncated\"} 1").await;
+    server
+        .wait_for_metric("logway_broker_refused_total{reason=\"request_truncated\"} 1")
+        .await;
 }
 
 #[tokio::test]
@@ -82,11 +95,7 @@ async fn bodies_with_hostile_counts() {
     flexible.put_u8(0);
     flexible.put_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
     is_refused(&server, &frame(&flexible), "bad_request_body").await;
-    // Trailing bytes, and a client id that is longer than the frame.
-    let server = Server::start().await;
-    let mut long = header(3, 1);
-    long.put_slice(&[0xff, 0xff, 0xff, 0xff, 1, 2, 3]);
-    is_refused(&server, &frame(&long), "bad_request_body").await;
+    // A client id that is longer than the frame.
     let server = Server::start().await;
     let mut id = BytesMut::new();
     id.put_slice(&[0, 3, 0, 1, 0, 0, 0, 7, 0x7f, 0xff]);
@@ -95,15 +104,35 @@ async fn bodies_with_hostile_counts() {
 }
 
 #[tokio::test]
+async fn bytes_behind_a_request_are_left_alone() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    // Metadata 13 for all topics as librdkafka 2.16 sends it: three bytes too many.
+    let mut metadata = header(3, 13);
+    metadata.put_u8(0);
+    metadata.put_slice(&[0, 0, 0, 0, 1, 0, 0]);
+    client.stream.write_all(&frame(&metadata)).await.unwrap();
+    assert_eq!(&client.receive_frame().await[..4], 7i32.to_be_bytes());
+}
+
+#[tokio::test]
 async fn api_versions_of_the_future_gets_the_list_in_version_0() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    client.stream.write_all(&frame(&header(18, 77))).await.unwrap();
+    client
+        .stream
+        .write_all(&frame(&header(18, 77)))
+        .await
+        .unwrap();
     let mut answer = client.receive_frame().await;
     assert_eq!(&answer.split_to(4)[..], 7i32.to_be_bytes());
     let response = ApiVersionsResponse::decode_version(answer, 0).unwrap();
     assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-    let produce = response.api_keys.iter().find(|api| api.api_key == 0).unwrap();
+    let produce = response
+        .api_keys
+        .iter()
+        .find(|api| api.api_key == 0)
+        .unwrap();
     assert_eq!((produce.min_version, produce.max_version), (0, 13));
 }
 
@@ -121,7 +150,11 @@ async fn api_versions_has_a_header_of_version_0_always() {
         assert_eq!(response.error_code, 0);
         assert!(response.finalized_features.is_empty());
         for (api, min) in [(11, 0), (10, 0), (1, 4)] {
-            let found = response.api_keys.iter().find(|found| found.api_key == api).unwrap();
+            let found = response
+                .api_keys
+                .iter()
+                .find(|found| found.api_key == api)
+                .unwrap();
             assert_eq!(found.min_version, min, "api {api}");
         }
     }
@@ -135,7 +168,9 @@ async fn connections_above_the_limit_are_turned_away() {
     let mut second = server.connect().await;
     assert!(second.is_closed().await);
     first.ask(4, &MetadataRequest::default()).await;
-    server.wait_for_metric("logway_broker_refused_total{reason=\"too_many_connections\"} 1").await;
+    server
+        .wait_for_metric("logway_broker_refused_total{reason=\"too_many_connections\"} 1")
+        .await;
 }
 
 #[tokio::test]
@@ -143,7 +178,9 @@ async fn silent_connections_are_closed() {
     let server = Server::start_with(|settings| settings.connections_max_idle_ms = 50).await;
     let mut client = server.connect().await;
     assert!(client.is_closed().await);
-    server.wait_for_metric("logway_broker_refused_total{reason=\"idle\"} 1").await;
+    server
+        .wait_for_metric("logway_broker_refused_total{reason=\"idle\"} 1")
+        .await;
 }
 
 #[tokio::test]
@@ -159,7 +196,9 @@ async fn requests_wait_for_memory_and_still_pass() {
     let mut clients = Vec::new();
     for _ in 0..20 {
         let mut client = server.connect().await;
-        client.send(9, &produce_request("t", 1, batch(&[&value]))).await;
+        client
+            .send(9, &produce_request("t", 1, batch(&[&value])))
+            .await;
         clients.push(client);
     }
     for mut client in clients {

@@ -62,10 +62,15 @@ impl Server {
         Client::connect(self.broker.kafka_addr()).await
     }
 
-    /// Waits until a counter's line has this value: what is counted after a reply has no other sign.
+    /// Waits for a counter's line that begins so: what is counted after a reply has no other sign.
     pub(crate) async fn wait_for_metric(&self, line: &str) {
         let found = async {
-            while !self.broker.metrics_text().lines().any(|found| found == line) {
+            while !self
+                .broker
+                .metrics_text()
+                .lines()
+                .any(|found| found.starts_with(line))
+            {
                 tokio::task::yield_now().await;
             }
         };
@@ -89,7 +94,10 @@ impl Client {
     pub(crate) async fn connect(addr: SocketAddr) -> Client {
         let stream = TcpStream::connect(addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, correlation_id: 0 }
+        Client {
+            stream,
+            correlation_id: 0,
+        }
     }
 
     pub(crate) async fn send<R: Request>(&mut self, version: i16, request: &R) {
@@ -100,9 +108,15 @@ impl Client {
 
     /// The next reply, which must be for the request sent `behind` requests before the last one.
     pub(crate) async fn receive<R: Request>(&mut self, version: i16, behind: i32) -> R::Response {
-        let frame = tokio::time::timeout(PATIENCE, self.receive_frame()).await.unwrap();
+        let frame = tokio::time::timeout(PATIENCE, self.receive_frame())
+            .await
+            .unwrap();
         let (id, body) = decode_response_header(R::KEY, version, frame).unwrap();
-        assert_eq!(id, self.correlation_id - behind, "replies come in request order");
+        assert_eq!(
+            id,
+            self.correlation_id - behind,
+            "replies come in request order"
+        );
         R::Response::decode_version(body, version).unwrap()
     }
 
@@ -122,17 +136,27 @@ impl Client {
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut byte)).await;
-        matches!(read.expect("the broker neither answers nor closes"), Ok(0) | Err(_))
+        matches!(
+            read.expect("the broker neither answers nor closes"),
+            Ok(0) | Err(_)
+        )
     }
 
-    pub(crate) async fn create_topic(&mut self, name: &str, partitions: i32) -> CreateTopicsResponse {
+    pub(crate) async fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+    ) -> CreateTopicsResponse {
         let topic = CreatableTopic {
             name: Text::from(name),
             num_partitions: partitions,
             replication_factor: -1,
             ..CreatableTopic::default()
         };
-        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let request = CreateTopicsRequest {
+            topics: vec![topic],
+            ..Default::default()
+        };
         let response = self.ask(7, &request).await;
         assert_eq!(response.topics[0].error_code, 0, "{response:?}");
         response
@@ -154,9 +178,19 @@ impl Client {
     }
 
     pub(crate) async fn offset(&mut self, topic: &str, timestamp: i64) -> (i64, i64) {
-        let partition = ListOffsetsPartition { timestamp, ..Default::default() };
-        let topic = ListOffsetsTopic { name: Text::from(topic), partitions: vec![partition] };
-        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let partition = ListOffsetsPartition {
+            timestamp,
+            ..Default::default()
+        };
+        let topic = ListOffsetsTopic {
+            name: Text::from(topic),
+            partitions: vec![partition],
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
         let response = self.ask(7, &request).await;
         let found = &response.topics[0].partitions[0];
         assert_eq!(found.error_code, 0, "{found:?}");
@@ -165,10 +199,21 @@ impl Client {
 }
 
 pub(crate) fn produce_request(topic: &str, acks: i16, batch: Bytes) -> ProduceRequest {
-    let data = PartitionProduceData { index: 0, records: Some(batch) };
-    let topic =
-        TopicProduceData { name: Text::from(topic), partition_data: vec![data], ..Default::default() };
-    ProduceRequest { acks, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() }
+    let data = PartitionProduceData {
+        index: 0,
+        records: Some(batch),
+    };
+    let topic = TopicProduceData {
+        name: Text::from(topic),
+        partition_data: vec![data],
+        ..Default::default()
+    };
+    ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![topic],
+        ..Default::default()
+    }
 }
 
 pub(crate) fn fetch_request(topic: &str, offset: i64, wait_ms: i32) -> FetchRequest {
@@ -211,7 +256,9 @@ pub(crate) fn sequenced(values: &[&str], producer: i64, epoch: i16, sequence: i3
 fn builder(values: &[&str]) -> BatchBuilder {
     let mut builder = BatchBuilder::new(Compression::None);
     for (value, timestamp) in values.iter().zip(1000..) {
-        builder.append(timestamp, None, Some(value.as_bytes()), &[]).unwrap();
+        builder
+            .append(timestamp, None, Some(value.as_bytes()), &[])
+            .unwrap();
     }
     builder
 }

@@ -1,0 +1,141 @@
+//! DescribeConfigs: all settings, where they come from, and what they would be otherwise.
+
+use logway_protocol::message::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
+use logway_protocol::message::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+};
+use logway_protocol::{ErrorCode, Text};
+
+use crate::harness::{Client, Server, batch};
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+async fn describe(
+    client: &mut Client,
+    kind: i8,
+    name: &str,
+) -> (i16, Vec<DescribeConfigsResourceResult>) {
+    let resource = DescribeConfigsResource {
+        resource_type: kind,
+        resource_name: Text::from(name),
+        configuration_keys: None,
+    };
+    let request = DescribeConfigsRequest {
+        resources: vec![resource],
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    let result = client.ask(4, &request).await.results.remove(0);
+    (result.error_code, result.configs)
+}
+
+async fn create_with(client: &mut Client, name: &str, configs: &[(&str, &str)]) {
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: Text::from(*name),
+        value: Some(Text::from(*value)),
+    };
+    let topic = CreatableTopic {
+        name: Text::from(name),
+        num_partitions: 1,
+        replication_factor: 1,
+        configs: configs.iter().map(config).collect(),
+        ..CreatableTopic::default()
+    };
+    let request = CreateTopicsRequest {
+        topics: vec![topic],
+        ..Default::default()
+    };
+    assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+}
+
+#[tokio::test]
+async fn a_topic_shows_all_settings_with_sources() {
+    let server = Server::start_with(|settings| settings.log.retention_bytes = 5_000_000).await;
+    let mut client = server.connect().await;
+    create_with(&mut client, "t", &[("retention.ms", "60000")]).await;
+    let (code, configs) = describe(&mut client, TOPIC, "t").await;
+    assert_eq!((code, configs.len()), (0, 33));
+    let find = |name: &str| configs.iter().find(|config| config.name == name).unwrap();
+    let shown = |name: &str| {
+        let config = find(name);
+        let synonyms = config.synonyms.iter();
+        let synonyms: Vec<_> = synonyms
+            .map(|s| {
+                (
+                    s.name.to_string(),
+                    s.value.as_deref().unwrap().to_owned(),
+                    s.source,
+                )
+            })
+            .collect();
+        (
+            config.value.as_deref().unwrap().to_owned(),
+            config.config_source,
+            synonyms,
+        )
+    };
+    let expected = vec![("retention.ms".to_owned(), "60000".to_owned(), 1)];
+    assert_eq!(shown("retention.ms"), ("60000".to_owned(), 1, expected));
+    let expected = vec![
+        ("log.retention.bytes".to_owned(), "5000000".to_owned(), 4),
+        ("log.retention.bytes".to_owned(), "-1".to_owned(), 5),
+    ];
+    assert_eq!(
+        shown("retention.bytes"),
+        ("5000000".to_owned(), 4, expected)
+    );
+    assert_eq!(shown("segment.jitter.ms"), ("0".to_owned(), 5, Vec::new()));
+    assert!(configs.iter().all(|config| config.documentation.is_some()));
+}
+
+#[tokio::test]
+async fn a_broker_shows_its_settings() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let (code, configs) = describe(&mut client, BROKER, "1").await;
+    assert_eq!(code, 0);
+    let find = |name: &str| configs.iter().find(|config| config.name == name).unwrap();
+    assert_eq!(find("node.id").value.as_deref(), Some("1"));
+    assert_eq!(
+        find("log.segment.bytes").value.as_deref(),
+        Some("1073741824")
+    );
+    assert!(configs.is_sorted_by(|one, other| one.name < other.name));
+    let (code, _) = describe(&mut client, BROKER, "2").await;
+    assert_eq!(code, ErrorCode::InvalidRequest.code());
+    let (code, _) = describe(&mut client, TOPIC, "absent").await;
+    assert_eq!(code, ErrorCode::UnknownTopicOrPartition.code());
+}
+
+#[tokio::test]
+async fn settings_of_a_topic_are_kept() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let stamped = [
+        ("message.timestamp.type", "LogAppendTime"),
+        ("max.message.bytes", "500"),
+    ];
+    create_with(&mut client, "t", &stamped).await;
+    let answer = client.produce("t", 1, batch(&["a"])).await;
+    assert!(
+        answer.log_append_time_ms > 1_600_000_000_000,
+        "the broker's clock"
+    );
+    let (offset, timestamp) = client.offset("t", -3).await;
+    assert_eq!((offset, timestamp), (0, answer.log_append_time_ms));
+    let large = client.produce("t", 1, batch(&[&"x".repeat(1000)])).await;
+    assert_eq!(large.error_code, ErrorCode::MessageTooLarge.code());
+}
+
+#[tokio::test]
+async fn a_compacted_topic_wants_keys() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    create_with(&mut client, "t", &[("cleanup.policy", "compact")]).await;
+    let answer = client.produce("t", 1, batch(&["no key"])).await;
+    assert_eq!(answer.error_code, ErrorCode::InvalidRecord.code());
+    assert_eq!(answer.record_errors[0].batch_index, 0);
+}

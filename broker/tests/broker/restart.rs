@@ -1,0 +1,171 @@
+//! Starts and ends: what a clean stop, a kill and a second broker on the folder lead to.
+
+use std::path::Path;
+
+use logway_broker::{Broker, StartError};
+use logway_config::broker::Broker as Settings;
+
+use crate::harness::{Client, PATIENCE, Server, batch, sequenced, settings, values};
+use crate::produce::idempotent;
+
+async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> (Broker, Client) {
+    let mut settings = settings(folder);
+    change(&mut settings);
+    let broker = Broker::start(settings).await.unwrap();
+    let client = Client::connect(broker.kafka_addr()).await;
+    (broker, client)
+}
+
+/// Copies a folder as the disk would show it after a kill at this moment: open files, no clean mark.
+fn copy_as_killed(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_as_killed(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_clean_stop() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let created = client.create_topic("t", 1).await;
+    client.produce("t", 1, batch(&["a", "b"])).await;
+    drop(client);
+    let folder = server.stop().await;
+    assert!(folder.path().join(".kafka_cleanshutdown").exists());
+    let (broker, mut client) = start(folder.path(), |_| {}).await;
+    assert!(!folder.path().join(".kafka_cleanshutdown").exists());
+    assert_eq!(values(&client.fetch("t", 0).await), ["a", "b"]);
+    let id = created.topics[0].topic_id;
+    client.delete_topic(id).await;
+    broker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_kill_loses_neither_records_nor_sequences_nor_ids() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let id = client.ask(4, &idempotent()).await.producer_id;
+    for sequence in 0..4 {
+        let sent = sequenced(&[&sequence.to_string()], id, 0, sequence);
+        assert_eq!(client.produce("t", -1, sent).await.error_code, 0);
+    }
+    let killed = tempfile::tempdir().unwrap();
+    copy_as_killed(server.folder.path(), killed.path());
+
+    let (broker, mut client) = start(killed.path(), |_| {}).await;
+    assert_eq!(values(&client.fetch("t", 0).await), ["0", "1", "2", "3"]);
+    // The producer did not hear of its last batches and sends them again.
+    for sequence in 1..4 {
+        let sent = sequenced(&[&sequence.to_string()], id, 0, sequence);
+        let answer = client.produce("t", -1, sent).await;
+        assert_eq!(
+            (answer.error_code, answer.base_offset),
+            (0, i64::from(sequence))
+        );
+    }
+    let answer = client.produce("t", -1, sequenced(&["4"], id, 0, 4)).await;
+    assert_eq!((answer.error_code, answer.base_offset), (0, 4));
+    assert!(client.ask(4, &idempotent()).await.producer_id > id);
+    broker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn sequences_survive_a_clean_stop_too() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    client
+        .produce("t", -1, sequenced(&["a", "b"], 7, 0, 0))
+        .await;
+    let folder = server.stop().await;
+    let (broker, mut client) = start(folder.path(), |_| {}).await;
+    let again = client
+        .produce("t", -1, sequenced(&["a", "b"], 7, 0, 0))
+        .await;
+    assert_eq!((again.error_code, again.base_offset), (0, 0));
+    let next = client.produce("t", -1, sequenced(&["c"], 7, 0, 2)).await;
+    assert_eq!((next.error_code, next.base_offset), (0, 2));
+    broker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_off_and_the_rest_kept() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    client.produce("t", -1, batch(&["kept"])).await;
+    let killed = tempfile::tempdir().unwrap();
+    copy_as_killed(server.folder.path(), killed.path());
+    let log = killed.path().join("t-0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let half = bytes.len() / 2;
+    bytes.extend_from_within(..half);
+    std::fs::write(&log, bytes).unwrap();
+    let (broker, mut client) = start(killed.path(), |_| {}).await;
+    assert_eq!(values(&client.fetch("t", 0).await), ["kept"]);
+    assert_eq!(
+        client.produce("t", -1, batch(&["next"])).await.base_offset,
+        1
+    );
+    broker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_stop_answers_who_waits() {
+    let server = Server::start().await;
+    let mut consumer = server.connect().await;
+    consumer.create_topic("t", 1).await;
+    consumer
+        .send(12, &crate::harness::fetch_request("t", 0, 120_000))
+        .await;
+    server
+        .wait_for_metric("logway_broker_requests_total{api=\"Fetch\"} 1")
+        .await;
+    let (stopped, frame) = tokio::join!(server.stop(), consumer.receive_frame());
+    assert!(!frame.is_empty(), "the long poll was answered, not cut");
+    assert!(stopped.path().join(".kafka_cleanshutdown").exists());
+}
+
+#[tokio::test]
+async fn a_second_broker_on_the_folder_is_told_so() {
+    let server = Server::start().await;
+    let error = Broker::start(settings(server.folder.path()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StartError::DataDir(_)));
+    assert!(error.to_string().contains("in use"), "{error}");
+}
+
+#[tokio::test]
+async fn wrong_settings_say_which() {
+    let server = Server::start().await;
+    let taken = server.broker.kafka_addr();
+    let folder = tempfile::tempdir().unwrap();
+    let with = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings(folder.path());
+        change(&mut settings);
+        settings
+    };
+    let cases: [(Settings, &str); 3] = [
+        (with(&|s| s.listen = taken), "setting listen"),
+        (with(&|s| s.http = Some(taken)), "setting http"),
+        (with(&|s| s.num_partitions = 0), "num_partitions"),
+    ];
+    for (settings, expected) in cases {
+        let error = Broker::start(settings).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let folder = server.stop().await;
+    let mut other = settings(folder.path());
+    other.node_id = 2;
+    let error = Broker::start(other).await.unwrap_err().to_string();
+    assert!(error.contains("node.id=1"), "{error}");
+}
