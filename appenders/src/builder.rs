@@ -21,14 +21,9 @@ use crate::{
     worker::Worker,
 };
 
-/// Loggers whose events would come back as new ones: the client that ships them, and itself.
-const IGNORED: [&str; 5] = [
-    "logway_client",
-    "logway_protocol",
-    "logway_appenders",
-    "rdkafka",
-    "librdkafka",
-];
+/// Loggers whose events would come back as new ones: the client that ships them. This crate itself
+/// never logs.
+const IGNORED: [&str; 4] = ["logway_client", "logway_protocol", "rdkafka", "librdkafka"];
 /// Commands that may wait for the worker, which takes them at once.
 const COMMANDS: usize = 256;
 /// Bytes of a record that every broker accepts by default, less the batch around it.

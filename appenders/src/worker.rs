@@ -88,6 +88,9 @@ pub(crate) struct Worker<S> {
     /// Losses not yet reported in the stream.
     losses: Loss,
     last_report: Option<Instant>,
+    /// Whether the last report did not arrive: then even a flush does not hurry the next one.
+    report_failed: bool,
+    report_at: Option<Instant>,
     collect_at: Option<Instant>,
     retry_at: Option<Instant>,
     scratch: Scratch,
@@ -111,6 +114,8 @@ impl<S: Sink> Worker<S> {
             stopping: None,
             losses: Loss::default(),
             last_report: None,
+            report_failed: false,
+            report_at: None,
             collect_at: None,
             retry_at: None,
             scratch: Scratch::default(),
@@ -128,6 +133,7 @@ impl<S: Sink> Worker<S> {
                 Some(landed) = self.flying.join_next() => self.landed(landed),
                 () = at(self.collect_at) => self.collect(false),
                 () = at(self.retry_at) => self.retry_at = None,
+                () = at(self.report_at) => self.report_at = None,
                 () = at(deadline) => break,
             }
             self.push();
@@ -155,6 +161,7 @@ impl<S: Sink> Worker<S> {
             Command::Stop(timeout, answer) => {
                 let deadline = Instant::now() + timeout;
                 self.stopping = Some(Stopping { deadline, answer });
+                self.report_failed = false;
             }
         }
     }
@@ -265,9 +272,15 @@ impl<S: Sink> Worker<S> {
                 totals.bytes_sent += held.wire_bytes as u64;
             }
             (Content::Events(tally), Err(_)) => self.lost(&tally, Cause::Refused),
-            (Content::Report(_), Ok(())) => self.appender.totals.lock().loss_reports += 1,
-            // The next report tells of them.
-            (Content::Report(loss), Err(_)) => self.losses.merge(&loss),
+            (Content::Report(_), Ok(())) => {
+                self.report_failed = false;
+                self.appender.totals.lock().loss_reports += 1;
+            }
+            (Content::Report(loss), Err(_)) => {
+                // The next report tells of them.
+                self.report_failed = true;
+                self.losses.merge(&loss);
+            }
         }
     }
 
@@ -278,12 +291,14 @@ impl<S: Sink> Worker<S> {
 
     /// Tells of lost events in the stream, once what was before them has landed.
     fn report_losses(&mut self) {
-        let now = Instant::now();
+        if self.losses.is_empty() || !self.backlog.is_empty() {
+            return;
+        }
         let waiting = self.stopping.is_some() || !self.flushes.is_empty();
-        let soon = self
-            .last_report
-            .is_some_and(|last| now < last + REPORT_INTERVAL);
-        if self.losses.is_empty() || !self.backlog.is_empty() || (soon && !waiting) {
+        let now = Instant::now();
+        let next = self.last_report.map(|last| last + REPORT_INTERVAL);
+        if next.is_some_and(|next| now < next) && (self.report_failed || !waiting) {
+            self.report_at = next;
             return;
         }
         let reporting = |held: &Held| matches!(held.content, Content::Report(_));

@@ -141,7 +141,13 @@ impl Parser<'_> {
         let pad_right = self.rest.next_if(|(_, c)| *c == '-').is_some();
         let pad_zero = self.rest.next_if(|(_, c)| *c == '0').is_some();
         let min = self.number(start)?.unwrap_or(0);
-        let mut width = Width { min, max: None, pad_right, pad_zero, cut_end: false };
+        let mut width = Width {
+            min,
+            max: None,
+            pad_right,
+            pad_zero,
+            cut_end: false,
+        };
         if self.rest.next_if(|(_, c)| *c == '.').is_some() {
             width.cut_end = self.rest.next_if(|(_, c)| *c == '-').is_some();
             let max = self.number(start)?;
