@@ -88,11 +88,6 @@ impl Connection {
         })
     }
 
-    /// `host:port` of the broker.
-    pub(crate) fn address(&self) -> &Arc<str> {
-        &self.wire.address
-    }
-
     /// Whether a new request could not be sent any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.wire.requests.is_closed()

@@ -13,13 +13,9 @@ use logway_protocol::message::metadata::{
 use logway_protocol::uuid::Uuid;
 use tokio::time::Instant;
 
-/// The node id of "nobody".
-pub(crate) const NO_NODE: i32 = -1;
-
 /// A snapshot of the cluster.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metadata {
-    pub(crate) cluster_id: Option<Arc<str>>,
     pub(crate) controller: Option<i32>,
     pub(crate) nodes: HashMap<i32, Node>,
     pub(crate) topics: HashMap<Arc<str>, Result<Arc<Topic>, ErrorCode>>,
@@ -50,7 +46,7 @@ pub(crate) struct Topic {
 /// A partition that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partition {
-    /// Node id, or [`NO_NODE`].
+    /// Node id, or -1.
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
     pub(crate) replicas: Vec<i32>,
@@ -111,7 +107,6 @@ impl Metadata {
             Some((name, merged))
         });
         Self {
-            cluster_id: response.cluster_id.as_ref().map(|id| (**id).into()),
             controller: (response.controller_id >= 0).then_some(response.controller_id),
             nodes: nodes.collect(),
             topics: topics.collect(),

@@ -2,4 +2,7 @@
 //!
 //! Without the variable nothing is started and every test says which scenario was not run.
 
+// What is in the modules is test code too, though not marked as such.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod scenario;

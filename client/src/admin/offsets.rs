@@ -171,9 +171,11 @@ impl Admin {
         let mut updates = self.cluster.updates();
         loop {
             let metadata = self.cluster.metadata();
-            if open
-                .iter()
-                .all(|(partition, _)| metadata.topics.contains_key(&partition.topic))
+            let is_fresh = metadata.asked_at.is_some_and(|at| at >= since);
+            if is_fresh
+                && open
+                    .iter()
+                    .all(|(partition, _)| metadata.topics.contains_key(&partition.topic))
             {
                 return;
             }

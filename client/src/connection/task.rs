@@ -4,9 +4,9 @@
 //! allocate more than a frame announces and carries.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,6 +59,17 @@ enum End {
     Protocol(&'static str),
 }
 
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("no longer used"),
+            Self::Late(id) => write!(f, "no answer to request {id} in time"),
+            Self::Socket(error) => write!(f, "socket: {error}"),
+            Self::Protocol(what) => write!(f, "broker broke the protocol: {what}"),
+        }
+    }
+}
+
 /// Owner of one socket.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -95,7 +106,7 @@ impl Task {
             end = self.serve() => end,
             () = cancel.cancelled() => End::Closed,
         };
-        debug!(target: "logway_client", address = %self.address, ?end, "connection ended");
+        debug!(target: "logway_client", address = %self.address, %end, "connection ended");
         self.queue.close();
         let late = if let End::Late(id) = end {
             Some(id)

@@ -33,6 +33,14 @@ impl Shared {
                 asked,
                 answer: Err(error),
                 ..
+            }
+            | Done::Listed {
+                asked,
+                answer: Err(error),
+            }
+            | Done::Committed {
+                asked,
+                answer: Err(Failure::Request(error)),
             } => self.not_answered(&asked, &error),
             Done::Listed {
                 asked,
@@ -44,10 +52,6 @@ impl Shared {
                     self.listed(asked, of_asked.map_or(unknown, |(_, listed)| *listed));
                 }
             }
-            Done::Listed {
-                asked,
-                answer: Err(error),
-            } => self.not_answered(&asked, &error),
             Done::Committed {
                 asked,
                 answer: Ok(committed),
@@ -56,12 +60,6 @@ impl Shared {
                     let of_asked = committed.iter().find(|c| c.partition == asked.partition);
                     self.committed_answer(asked, of_asked);
                 }
-            }
-            Done::Committed {
-                asked,
-                answer: Err(Failure::Request(error)),
-            } => {
-                self.not_answered(&asked, &error);
             }
             Done::Committed {
                 asked,
@@ -81,14 +79,12 @@ impl Shared {
         }
         debug!(target: "logway_client", %error, "fetch or offset lookup failed");
         self.cluster.request_refresh();
-        let mut state = self.state.lock();
         for asked in asked {
             if error.is_retriable() {
-                drop(state);
                 self.pause(asked);
-                state = self.state.lock();
             } else {
                 let error = ConsumeError::Request(error.clone());
+                let mut state = self.state.lock();
                 state.fail(&asked.partition, asked.epoch, error);
             }
         }

@@ -24,8 +24,11 @@ const SEVERAL_KEYS: i16 = 4;
 pub(crate) struct Coordinator {
     cluster: Cluster,
     group: Arc<str>,
-    known: Arc<Mutex<Option<(i32, Arc<str>)>>>,
+    known: Arc<Mutex<Option<Location>>>,
 }
+
+/// A broker's node id and address.
+type Location = (i32, Arc<str>);
 
 /// Why one attempt failed.
 #[derive(Debug, Clone)]
@@ -117,7 +120,7 @@ impl Coordinator {
         Ok(answer?)
     }
 
-    async fn find(&self) -> Result<(i32, Arc<str>), Failure> {
+    async fn find(&self) -> Result<Location, Failure> {
         let connection = self.cluster.any().await?;
         let version = connection.version::<FindCoordinatorRequest>()?;
         let mut request = FindCoordinatorRequest::default();

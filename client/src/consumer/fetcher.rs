@@ -140,7 +140,7 @@ impl Fetcher {
         let now = Instant::now();
         let mut state = self.shared.state.lock();
         let mut partitions: Vec<_> = state.partitions.iter_mut().collect();
-        partitions.sort_by(|(a, _), (b, _)| a.cmp(b));
+        partitions.sort_by_key(|(partition, _)| *partition);
         if !partitions.is_empty() {
             // The first partition of a fetch gets its batch whatever its size: take turns.
             self.rotation = (self.rotation + 1) % partitions.len();

@@ -208,7 +208,7 @@ fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Fail
             partition: TopicPartition::new(name.clone(), p.partition_index),
             offset: p.committed_offset,
             leader_epoch: p.committed_leader_epoch,
-            metadata: p.metadata.as_ref().map(|text| text.to_string()),
+            metadata: p.metadata.as_ref().map(ToString::to_string),
             code: ErrorCode::from_code(p.error_code),
         }));
     }
@@ -220,7 +220,7 @@ fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Fail
                 partition: TopicPartition::new(name.clone(), p.partition_index),
                 offset: p.committed_offset,
                 leader_epoch: p.committed_leader_epoch,
-                metadata: p.metadata.as_ref().map(|text| text.to_string()),
+                metadata: p.metadata.as_ref().map(ToString::to_string),
                 code: ErrorCode::from_code(p.error_code),
             }));
         }

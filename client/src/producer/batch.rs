@@ -40,6 +40,8 @@ pub(crate) struct Batch {
     pub(crate) order: Option<u64>,
     pub(crate) sequence: Option<Sequence>,
     pub(crate) attempts: u32,
+    /// Times that a broker found it corrupt.
+    pub(crate) corrupt: u32,
     pub(crate) not_before: Option<Instant>,
     pub(crate) last_error: Option<ErrorCode>,
     /// It was sent once and the answer was lost.
@@ -103,6 +105,7 @@ impl Batch {
             order: None,
             sequence: None,
             attempts: 0,
+            corrupt: 0,
             not_before: None,
             last_error: None,
             maybe_stored: false,
@@ -214,7 +217,7 @@ impl Batch {
     }
 
     /// Two batches with half of the records each, for a broker that found it too large.
-    pub(crate) fn split(mut self) -> Result<(Self, Self), (Self, BatchError)> {
+    pub(crate) fn split(mut self) -> Result<(Self, Self), Box<Self>> {
         match self.halves() {
             Ok((first, second)) => {
                 let count = self.records / 2;
@@ -227,7 +230,7 @@ impl Batch {
                 }
                 let permit = self.permit.split(self.permit.num_permits() / 2);
                 let Some(permit) = permit else {
-                    return Err((self, BatchError::Empty));
+                    return Err(Box::new(self));
                 };
                 let body = Body::Encoded {
                     bytes: second,
@@ -249,7 +252,8 @@ impl Batch {
                 self.own = None;
                 Ok((self, other))
             }
-            Err(error) => Err((self, error)),
+            // Whatever its records are, they cannot be told apart.
+            Err(_) => Err(Box::new(self)),
         }
     }
 

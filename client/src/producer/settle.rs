@@ -135,7 +135,7 @@ impl Sender {
     fn land(&self, item: &Item) {
         let order = item.batch.order;
         self.with_queue(item, |queue| {
-            queue.in_flight.retain(|other| Some(*other) != order)
+            queue.in_flight.retain(|other| Some(*other) != order);
         });
     }
 
@@ -162,6 +162,7 @@ impl Sender {
         let failures = item.batch.attempts;
         let pause = backoff::pause(client.retry_backoff, client.retry_backoff_max, failures);
         item.batch.attempts = failures.saturating_add(1);
+        item.batch.corrupt += u32::from(code == Some(ErrorCode::CorruptMessage));
         item.batch.not_before = Some(Instant::now() + pause);
         item.batch.last_error = code.or(item.batch.last_error);
         item.batch.maybe_stored |= lost;
@@ -195,7 +196,8 @@ impl Sender {
                 self.return_batch(&item.topic, item.partition, first);
                 self.return_batch(&item.topic, item.partition, second);
             }
-            Err((batch, _)) => {
+            Err(batch) => {
+                let batch = *batch;
                 let item = Item { batch, ..item };
                 if let Some(sequence) = sequence {
                     self.break_numbering(&item, sequence.producer);

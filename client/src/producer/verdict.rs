@@ -71,7 +71,7 @@ pub(crate) fn judge(
         {
             Verdict::NewIdentity
         }
-        ErrorCode::CorruptMessage if batch.attempts >= CORRUPT_ATTEMPTS_MAX => {
+        ErrorCode::CorruptMessage if batch.corrupt >= CORRUPT_ATTEMPTS_MAX => {
             reject(response, code)
         }
         ErrorCode::CorruptMessage => Verdict::Retry,

@@ -127,14 +127,14 @@ async fn seek_pause_and_resume() {
     let [a, b] = [0, 1].map(|p| TopicPartition::new(topic.as_str(), p));
     let both = vec![(a.clone(), Start::Beginning), (b.clone(), Start::Beginning)];
     consumer.assign(both).await.unwrap();
-    consumer.pause(&[a.clone()]);
+    consumer.pause(std::slice::from_ref(&a));
     let records = read(&consumer, 5).await;
     assert!(records.iter().all(|record| record.partition == 1));
     assert!(matches!(
         consumer.poll(Duration::from_millis(700)).await.unwrap(),
         Polled::Idle
     ));
-    consumer.resume(&[a.clone()]);
+    consumer.resume(std::slice::from_ref(&a));
     assert!(
         read(&consumer, 5)
             .await
@@ -215,7 +215,7 @@ async fn a_group_goes_on_where_it_committed() {
             other => panic!("{other:?} before the assignment"),
         }
     };
-    assert_eq!(assigned, [partition.clone()]);
+    assert_eq!(assigned, std::slice::from_ref(&partition));
     assert_eq!(
         first.committed(&assigned).await.unwrap(),
         [(partition.clone(), None)]

@@ -1,0 +1,10 @@
+//! The cases, by part.
+
+use std::time::Duration;
+
+mod away;
+mod consume;
+mod produce;
+
+/// Longest a case may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
