@@ -12,6 +12,7 @@ use crate::active::ActiveSegment;
 use crate::config::LogConfig;
 use crate::epoch::Epochs;
 use crate::error::{AppendError, ChangeError, DiskError};
+use crate::open::remove_segment;
 use crate::reader::{LogReader, read_error};
 use crate::segment::{LOG_SUFFIX, SegmentView, path_of};
 use crate::sync::Durable;
@@ -187,11 +188,11 @@ impl Log {
     fn roll_at(&mut self, base_offset: i64, now_ms: i64) -> Result<(), DiskError> {
         let dir = Arc::clone(&self.shared.dir);
         if self.active.view.size == 0 {
-            // An empty segment is replaced, not closed.
+            // An empty segment is replaced, not closed. Nobody reads it, so it can go at once.
             let new = ActiveSegment::create(&*self.shared.disk, &dir, base_offset, now_ms)?;
             let old = std::mem::replace(&mut self.active, new);
             self.durable.note_dir_change();
-            return self.remove_empty_segment(&old.view);
+            return remove_segment(&*self.shared.disk, &dir, old.base_offset());
         }
         if self.closed.is_empty() && self.durable.is_dir_unsynced() {
             self.sync_dir_before_second_segment()?;

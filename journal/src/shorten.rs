@@ -11,7 +11,8 @@ use crate::log::Log;
 use crate::open::{Recovery, remove_segment};
 use crate::reader::read_error;
 use crate::recovery::{FoundSegment, Recoverer};
-use crate::segment::{LOG_SUFFIX, SegmentView, path_of};
+use crate::segment::{LOG_SUFFIX, SegmentFiles, SegmentView, path_of};
+use crate::view::View;
 
 /// What a change at the log's start removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,6 +113,9 @@ impl Log {
 
     fn replace_all(&mut self, offset: i64, now_ms: i64) -> Result<(), ChangeError> {
         let (disk, dir) = (Arc::clone(&self.shared.disk), Arc::clone(&self.shared.dir));
+        let empty = ActiveSegment::empty(SegmentFiles::new(&*disk, &dir, offset), now_ms);
+        self.log_start_offset = offset;
+        self.show(Arc::from([]), empty.view, offset);
         // The newest goes first: should this be interrupted, the log is truncated, not beheaded.
         remove_segment(&*disk, &dir, self.active.base_offset())?;
         for segment in self.closed.iter().rev() {
@@ -119,7 +123,6 @@ impl Log {
         }
         self.closed = Arc::from([]);
         self.active = ActiveSegment::create(&*disk, &dir, offset, now_ms)?;
-        self.log_start_offset = offset;
         self.log_end_offset = offset;
         self.epochs.truncate_end(offset);
         self.epochs.truncate_start(offset);
@@ -156,6 +159,11 @@ impl Log {
     ) -> Result<(), ChangeError> {
         let (disk, dir) = (Arc::clone(&self.shared.disk), Arc::clone(&self.shared.dir));
         let base_offset = target.base_offset();
+        let before = self
+            .closed
+            .iter()
+            .filter(|segment| segment.base_offset() < base_offset);
+        self.show(before.cloned().collect(), cut_view(target, position), end);
         let later = self.closed.iter().map(|segment| segment.base_offset());
         let later = later.chain([self.active.base_offset()]);
         let later: Vec<i64> = later.filter(|base| *base > base_offset).collect();
@@ -182,6 +190,17 @@ impl Log {
         self.durable.truncate(end);
         self.publish();
         Ok(())
+    }
+
+    /// Sends readers to the log as it will be, before its files are.
+    fn show(&self, closed: Arc<[Arc<SegmentView>]>, active: SegmentView, log_end_offset: i64) {
+        self.shared.view.store(Arc::new(View {
+            closed,
+            active,
+            log_start_offset: self.log_start_offset.min(log_end_offset),
+            log_end_offset,
+            epochs: self.epochs.entries(),
+        }));
     }
 
     /// The segment, cut to `size`, as the one that is written.
@@ -219,11 +238,6 @@ impl Log {
         })?;
         let recovered = recovered.expect("one segment was given");
         Ok(recovered.active)
-    }
-
-    /// The segment that a roll found empty.
-    pub(crate) fn remove_empty_segment(&self, segment: &SegmentView) -> Result<(), DiskError> {
-        remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())
     }
 
     fn delete_first(&mut self, count: usize) -> Result<Deleted, ChangeError> {
@@ -313,5 +327,14 @@ impl Log {
         let path = path_of(&self.shared.dir, base_offset, LOG_SUFFIX);
         let modified = self.shared.disk.modified_ms(&path);
         Ok(modified.map_err(DiskError::of("look at", path))?)
+    }
+}
+
+/// The first `size` bytes of a segment. Index entries beyond them are not confirmed by the log.
+fn cut_view(segment: &SegmentView, size: u32) -> SegmentView {
+    SegmentView {
+        size,
+        max: None,
+        ..segment.clone()
     }
 }

@@ -1,0 +1,137 @@
+//! The real disk: handles, locks, readers beside a writer.
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use logway_journal::{
+    DataDir, DataDirError, Disk, FileHandle, Log, LogConfig, ReadError, Recovery, StdDisk,
+};
+use support::{Expected, batch, batch_at, check_log, small};
+
+fn open(disk: &Arc<StdDisk>, dir: &Path, config: LogConfig) -> Log {
+    let disk: Arc<dyn Disk> = Arc::<StdDisk>::clone(disk);
+    Log::open(disk, dir, config, Recovery::default(), 0).expect("opens")
+}
+
+fn fill(log: &mut Log, count: i64) -> Vec<Expected> {
+    let append = |number: i64| {
+        let times = [number, number + 5];
+        let batch = batch_at(&times, 100);
+        let appended = log.append(&batch, 0, 0).expect("appends");
+        Expected::new(appended.base_offset, 0, &times, &batch)
+    };
+    (0..count).map(append).collect()
+}
+
+#[test]
+fn few_open_files_serve_many_segments_and_an_idle_log_needs_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(StdDisk::with_open_files_max(4));
+    let mut log = open(&disk, &folder.path().join("GameLog-0"), small());
+    let mut expected = fill(&mut log, 120);
+    assert!(log.reader().segment_count() > 10);
+    check_log(&log.reader(), &expected);
+    assert!(disk.open_files() <= 4);
+    log.release_files();
+    assert_eq!(disk.open_files(), 0);
+    check_log(&log.reader(), &expected);
+    log.release_files();
+    let more = batch(3, 1, 10);
+    let appended = log
+        .append(&more, 0, 0)
+        .expect("a log without open files opens them again");
+    expected.push(Expected::new(appended.base_offset, 0, &[3], &more));
+    check_log(&log.reader(), &expected);
+}
+
+#[test]
+fn a_slice_is_a_file_range_and_outlives_its_segment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(StdDisk::new());
+    let mut log = open(&disk, &folder.path().join("GameLog-0"), small());
+    let expected = fill(&mut log, 60);
+    let slice = log.reader().read(4, 1, true).expect("reads");
+    let Some(FileHandle::System(file)) = slice.file() else {
+        panic!("a system file")
+    };
+    let mut range = vec![0; slice.len()];
+    std::os::unix::fs::FileExt::read_exact_at(&**file, &mut range, slice.position())
+        .expect("reads");
+    assert_eq!(range, expected[2].bytes);
+    log.delete_before(100).expect("deletes");
+    assert_eq!(slice.bytes().expect("the file is open"), expected[2].bytes);
+    assert!(matches!(
+        log.reader().read(4, 1, true),
+        Err(ReadError::OffsetOutOfRange { .. })
+    ));
+}
+
+#[test]
+fn a_data_folder_has_one_owner() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("new/data");
+    let disk: Arc<dyn Disk> = Arc::new(StdDisk::new());
+    let first = DataDir::open(Arc::clone(&disk), &path).expect("opens");
+    let second = DataDir::open(Arc::clone(&disk), &path);
+    assert!(matches!(second, Err(DataDirError::InUse { .. })));
+    drop(first);
+    DataDir::open(disk, &path).expect("opens once the first is gone");
+}
+
+/// Readers run beside a writer that appends, rolls, deletes and truncates: each read gives whole
+/// batches of the log or says that the offset is not in it.
+#[test]
+fn readers_see_whole_batches_whatever_the_writer_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(StdDisk::with_open_files_max(6));
+    let mut log = open(&disk, &folder.path().join("GameLog-0"), small());
+    fill(&mut log, 10);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for reader in [log.reader(), log.reader(), log.reader()] {
+            let stop = &stop;
+            scope.spawn(move || {
+                let mut offset = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    offset = read_on(&reader, offset);
+                }
+            });
+        }
+        for round in 0..150 {
+            fill(&mut log, 20);
+            let end = log.log_end_offset();
+            if round % 3 == 0 {
+                log.delete_before(end - 60).expect("deletes");
+            }
+            if round % 4 == 0 {
+                log.truncate_to(end - 10, 0).expect("truncates");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Reads once and returns the offset for the next read.
+fn read_on(reader: &logway_journal::LogReader, offset: i64) -> i64 {
+    match reader.read(offset, 700, true) {
+        Ok(slice) => {
+            // A truncation may take the bytes away, or write others, after the slice was made.
+            if let Ok(bytes) = slice.bytes() {
+                assert_eq!(bytes.len(), slice.len());
+            }
+            assert!(slice.next_offset() >= offset);
+            slice.next_offset()
+        }
+        Err(ReadError::OffsetOutOfRange {
+            log_start_offset,
+            log_end_offset,
+            ..
+        }) => {
+            assert!(log_start_offset <= log_end_offset);
+            log_start_offset
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
