@@ -81,13 +81,14 @@ impl Default for Telemetry {
             tails: Gauge::default(),
             refused: Counter::default(),
         };
-        telemetry.register();
+        telemetry.register_counters();
+        telemetry.register_others();
         telemetry
     }
 }
 
 impl Telemetry {
-    fn register(&mut self) {
+    fn register_counters(&mut self) {
         let registry = &mut self.registry;
         for (name, help, counter) in [
             (
@@ -141,6 +142,10 @@ impl Telemetry {
         ] {
             registry.register(name, help, counter.clone());
         }
+    }
+
+    fn register_others(&mut self) {
+        let registry = &mut self.registry;
         registry.register_with_unit(
             "consumed",
             "Bytes of record values read from the broker",

@@ -3,7 +3,7 @@
 import { el, time } from "./dom.js";
 
 const PALETTE = ["#3f7cf4", "#e5793a", "#27a079", "#b45fd1", "#d1a11f", "#dd4f6c", "#2aa5c4", "#8a8f3b", "#7767e0", "#a0694b"];
-const LEFT = 52;
+const LEFT_MIN = 40;
 const BOTTOM = 20;
 const TOP = 8;
 const RIGHT = 8;
@@ -31,6 +31,7 @@ export class Chart {
     this.from = 0;
     this.to = 1;
     this.step = 1;
+    this.left = LEFT_MIN;
     this.sub = el("span");
     this.canvas = el("canvas", { tabindex: "0", role: "img", "aria-label": title });
     this.empty = el("div", { class: "empty" }, "no data in this range");
@@ -107,7 +108,11 @@ export class Chart {
     pen.clearRect(0, 0, box.width, box.height);
     this.box = { width: box.width, height: box.height };
     this.ticks = this.scale();
-    this.axes(pen);
+    const style = getComputedStyle(this.root);
+    pen.font = `11px ${style.fontFamily}`;
+    const widest = Math.max(...this.ticks.map((value) => pen.measureText(this.format(value)).width));
+    this.left = Math.max(LEFT_MIN, Math.ceil(widest) + 9);
+    this.axes(pen, style.color);
     for (const one of this.visible()) this.path(pen, one);
     this.cursor(pen);
   }
@@ -134,31 +139,28 @@ export class Chart {
   }
 
   x(ms) {
-    return LEFT + ((ms - this.from) / (this.to - this.from)) * (this.box.width - LEFT - RIGHT);
+    return this.left + ((ms - this.from) / (this.to - this.from)) * (this.box.width - this.left - RIGHT);
   }
 
   y(value) {
     return TOP + (1 - (value - this.low) / (this.high - this.low)) * (this.box.height - TOP - BOTTOM);
   }
 
-  axes(pen) {
-    const style = getComputedStyle(this.root);
-    const muted = style.color;
-    pen.font = `11px ${style.fontFamily}`;
+  axes(pen, muted) {
     pen.lineWidth = 1;
     for (const value of this.ticks) {
       const y = Math.round(this.y(value)) + 0.5;
       pen.strokeStyle = muted;
       pen.globalAlpha = value === 0 ? 0.28 : 0.11;
       pen.beginPath();
-      pen.moveTo(LEFT, y);
+      pen.moveTo(this.left, y);
       pen.lineTo(this.box.width - RIGHT, y);
       pen.stroke();
       pen.globalAlpha = 0.62;
       pen.fillStyle = muted;
       pen.textAlign = "right";
       pen.textBaseline = "middle";
-      pen.fillText(this.format(value), LEFT - 7, y);
+      pen.fillText(this.format(value), this.left - 7, y);
     }
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
@@ -171,7 +173,7 @@ export class Chart {
   timeTicks() {
     const minute = 60_000;
     const sizes = [minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, 60 * minute, 120 * minute, 240 * minute, 360 * minute, 720 * minute, 1440 * minute];
-    const room = Math.max(2, Math.floor((this.box.width - LEFT) / 74));
+    const room = Math.max(2, Math.floor((this.box.width - this.left) / 74));
     const size = sizes.find((one) => (this.to - this.from) / one <= room) ?? 2880 * minute;
     const zone = new Date(this.from).getTimezoneOffset() * minute;
     const ticks = [];
@@ -179,7 +181,7 @@ export class Chart {
       const date = new Date(at);
       const day = size >= 1440 * minute;
       const label = day ? `${date.getMonth() + 1}/${date.getDate()}` : time(date).slice(0, 5);
-      if (this.x(at) > LEFT + 14 && this.x(at) < this.box.width - 18) ticks.push([at, label]);
+      if (this.x(at) > this.left + 14 && this.x(at) < this.box.width - 18) ticks.push([at, label]);
     }
     return ticks;
   }
@@ -285,7 +287,7 @@ export class Chart {
 
   hover(event) {
     const box = this.canvas.getBoundingClientRect();
-    const share = (event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+    const share = (event.clientX - box.left - this.left) / (box.width - this.left - RIGHT);
     pointAll(this.from + share * (this.to - this.from), this);
   }
 

@@ -63,7 +63,8 @@ async function refresh() {
     listNames();
     const length = LENGTHS[byId("metrics-range").value];
     const to = Date.now();
-    const step = Math.max(1000, Math.ceil(length / 300 / 1000) * 1000, length <= 3600e3 ? 10_000 : 0);
+    // Multiples of the agent's usual interval, so that every step holds equally many samples.
+    const step = Math.ceil(length / 300 / 10_000) * 10_000;
     const range = { from: to - length, to, step };
     const failed = (await Promise.all([...panels.map((panel) => draw(panel, range, signal)), explore(range, signal)])).filter(Boolean);
     note.textContent = known.length ? failed[0] ?? "" : "No metrics are stored yet.";
@@ -102,7 +103,7 @@ async function values(line, range, signal) {
   const hosts = new Set(answer.series.map((one) => one.tags.host));
   return answer.series.filter((one) => !line.keep || line.keep(one.tags)).map((one) => {
     const name = line.label(one.tags);
-    return { label: hosts.size > 1 ? `${one.tags.host} ${name}` : name, points: isRate ? rates(one.points) : one.points };
+    return { label: hosts.size > 1 && !line.whole ? `${one.tags.host} ${name}` : name, points: isRate ? rates(one.points) : one.points };
   });
 }
 
@@ -123,7 +124,7 @@ async function explore(range, signal) {
   if (!name || !field) return explorer.update({ ...range, series: [] });
   explorer.rename(`${name} · ${field}`);
   const label = (tags) => Object.entries(tags).map(([key, value]) => `${key}=${value}`).join(" ") || field;
-  const line = { name, field, agg: byId("explore-agg").value, label };
+  const line = { name, field, agg: byId("explore-agg").value, whole: true, label };
   try {
     const series = await values(line, range, signal);
     explorer.update({ ...range, series: series.slice(0, 40), note: series.length > 40 ? `40 of ${series.length} series` : "" });

@@ -70,6 +70,7 @@ function writeHealth(status) {
   const trouble = status.store.failed ?? status.source.stopped ?? status.store.waiting ?? status.source.trouble;
   if (!status.healthy) setHealth("bad", "stopped", trouble);
   else if (trouble) setHealth("waiting", "waiting", trouble);
+  else if (!status.source.partitions) setHealth("waiting", "no partitions yet");
   else setHealth("ok", "running");
 }
 
@@ -87,7 +88,9 @@ async function refreshLag() {
   try {
     const answer = await get("/api/v1/lag");
     lagRows = answer.partitions;
-    note.textContent = `group ${answer.group}: ${count(answer.total_lag)} records not stored yet`;
+    const mine = lagRows.some((row) => row.assigned);
+    const text = mine ? `${count(answer.total_lag)} records not stored yet` : "no partition is assigned yet: waiting for the broker and the topics";
+    note.textContent = `group ${answer.group}: ${text}`;
     writeLag();
   } catch (error) {
     note.textContent = error.message;

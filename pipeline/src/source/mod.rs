@@ -10,7 +10,7 @@ mod kafka;
 mod lag;
 mod placing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -89,15 +89,12 @@ impl Reader {
             pool.idle.lock().push(conn);
             answer
         });
-        let answer = match tokio::time::timeout(QUERY_TIME_MAX, &mut work).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                if let Ok(handle) = handle_in.await {
-                    handle.interrupt();
-                }
-                drop(work.await);
-                return Err(ReadError::TooSlow(QUERY_TIME_MAX.as_secs()));
+        let Ok(answer) = tokio::time::timeout(QUERY_TIME_MAX, &mut work).await else {
+            if let Ok(handle) = handle_in.await {
+                handle.interrupt();
             }
+            drop(work.await);
+            return Err(ReadError::TooSlow(QUERY_TIME_MAX.as_secs()));
         };
         answer
             .map_err(|_| ReadError::Closed)?

@@ -207,7 +207,7 @@ pub(crate) fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlit
                 return Ok(found);
             }
         }
-        if found.scanned % CLOCK_ROWS == 0 && started.elapsed() >= page.time_max {
+        if found.scanned.is_multiple_of(CLOCK_ROWS) && started.elapsed() >= page.time_max {
             found.next = Some(position);
             found.complete = false;
             return Ok(found);

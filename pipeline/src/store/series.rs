@@ -79,13 +79,13 @@ impl Aggregate {
 
     fn sql(self) -> &'static str {
         match self {
-            Aggregate::Avg => "avg(value)",
-            Aggregate::Min => "min(value + 0)",
-            Aggregate::Max => "max(value + 0)",
-            Aggregate::Sum => "total(value)",
+            Aggregate::Avg => "avg(value), NULL",
+            Aggregate::Min => "min(value + 0), NULL",
+            Aggregate::Max => "max(value + 0), NULL",
+            Aggregate::Sum => "total(value), NULL",
             // SQLite takes the bare column from the row that has the maximum.
             Aggregate::Last => "value + 0, max(ts)",
-            Aggregate::Count => "count(*)",
+            Aggregate::Count => "count(*), NULL",
         }
     }
 }
@@ -114,7 +114,8 @@ pub struct MetricFilter {
 pub struct Bucketed {
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Start of the bucket in milliseconds, and its value.
+    /// Start of the bucket in milliseconds, and its value; for [`Aggregate::Last`] the value's own
+    /// time, so that rates of counters are exact.
     pub points: Vec<(i64, f64)>,
 }
 
@@ -219,7 +220,8 @@ pub(crate) fn query(
                 |row| {
                     let bucket: i64 = row.get(0)?;
                     let value: Option<f64> = row.get(1)?;
-                    Ok((bucket.saturating_mul(step) / 1_000_000, value))
+                    let at: Option<i64> = row.get(2)?;
+                    Ok((at.unwrap_or(bucket.saturating_mul(step)) / 1_000_000, value))
                 },
             )?
             .filter_map(|point| match point {

@@ -201,7 +201,7 @@ fn values_are_bucketed_by_every_aggregate() {
     assert_eq!(query("v", Aggregate::Min), [(0, 0.0), (10_000, 10.0)]);
     assert_eq!(query("v", Aggregate::Max), [(0, 9.0), (10_000, 19.0)]);
     assert_eq!(query("v", Aggregate::Sum), [(0, 45.0), (10_000, 145.0)]);
-    assert_eq!(query("v", Aggregate::Last), [(0, 9.0), (10_000, 19.0)]);
+    assert_eq!(query("v", Aggregate::Last), [(9_000, 9.0), (19_000, 19.0)]);
     assert_eq!(query("v", Aggregate::Count), [(0, 10.0), (10_000, 10.0)]);
     assert_eq!(
         query("big", Aggregate::Max),
@@ -327,10 +327,9 @@ fn bytes_that_are_not_utf8_come_back_as_they_were() {
     assert_eq!(found.rows[1].body, b"");
 }
 
-#[test]
-fn lines_are_found_by_text_time_and_fields() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.db");
+/// A store with four lines of several kinds.
+fn some_lines(dir: &Path) -> Connection {
+    let path = dir.join("store.db");
     let mut store = Store::open(&path).unwrap();
     let json = br#"{"@timestamp":"1970-01-01T00:00:09Z","message":"say \"hi\"","level":"WARN","logger_name":"a.B","service":"users","host":"db"}"#;
     store_all(
@@ -346,7 +345,13 @@ fn lines_are_found_by_text_time_and_fields() {
             record("app", 0, json),
         ],
     );
-    let conn = reader(&path);
+    reader(&path)
+}
+
+#[test]
+fn lines_are_found_by_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = some_lines(dir.path());
     let newest = |filter: &LogFilter| bodies(&conn, filter, Page::by_time(Order::Descending, 10));
     let text = |query: &str| LogFilter {
         needles: Needle::new(query).into_iter().collect(),
@@ -375,6 +380,13 @@ fn lines_are_found_by_text_time_and_fields() {
         ..LogFilter::default()
     };
     assert_eq!(newest(&words).len(), 1);
+}
+
+#[test]
+fn lines_are_found_by_time_and_fields() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = some_lines(dir.path());
+    let newest = |filter: &LogFilter| bodies(&conn, filter, Page::by_time(Order::Descending, 10));
     let range = LogFilter {
         from: Some(1_001),
         to: Some(1_002),

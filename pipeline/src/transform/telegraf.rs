@@ -21,7 +21,7 @@ pub fn parse<'a>(input: &'a [u8], default_ns: i64, emit: &mut impl FnMut(Content
         emit(Content::Unparsed(Unparsed {
             reason,
             body: input,
-        }))
+        }));
     };
     if std::str::from_utf8(input).is_err() {
         return refuse(Reason::NotUtf8);

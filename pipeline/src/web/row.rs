@@ -48,7 +48,7 @@ impl From<LogRow> for LineJson {
                 thread = event.thread.map(std::borrow::Cow::into_owned);
                 let message = event
                     .message
-                    .map_or_else(|| text.clone(), |m| m.into_owned());
+                    .map_or_else(|| text.clone(), std::borrow::Cow::into_owned);
                 (message, Some(text))
             }
             Ok(text) => (text, None),

@@ -74,7 +74,7 @@ pub(crate) async fn lag(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiE
     let mut rows = Vec::new();
     for offset in stored.iter().filter(|offset| offset.group == app.group) {
         let own = owned.values().find(|lag| {
-            &*lag.partition.topic == offset.topic && lag.partition.index == offset.partition
+            *lag.partition.topic == *offset.topic && lag.partition.index == offset.partition
         });
         let known = (offset.next_offset >= 0).then_some(offset.next_offset);
         rows.push(json!({
