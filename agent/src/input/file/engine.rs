@@ -409,7 +409,7 @@ impl Engine {
         if tailed.cursor.scanned > look.size {
             tailed.cursor.scanned = tailed.cursor.line_start;
         }
-        if tailed.resending && !tailed.fingerprint.holds(file)? {
+        if tailed.is_resending() && !tailed.still_holds(file)? {
             return Ok((Pass::Replaced, look));
         }
         let lane = tailed.lane.expect("set before the first pass");
@@ -439,12 +439,11 @@ impl Engine {
         telemetry.bytes_read.inc_by(at - started);
         let grown = (at > tailed.fingerprint.len && tailed.fingerprint.len < FINGERPRINT_BYTES_MAX)
             .then(|| tailed.fingerprint.grow(file, at));
-        let (fingerprint, sent) = (tailed.fingerprint, Frontier::new(at, &tailed.cursor.tail));
-        if at >= self.store.get(id).map_or(0, |known| known.sent.offset) {
-            tailed.resending = false;
-            if at > started {
-                self.store.progress(id, |known| known.sent = sent);
-            }
+        let fingerprint = tailed.fingerprint;
+        if at > tailed.sent.offset {
+            let sent = Frontier::new(at, &tailed.cursor.tail);
+            tailed.sent = sent;
+            self.store.progress(id, |known| known.sent = sent);
         }
         if let Some(result) = grown {
             self.store

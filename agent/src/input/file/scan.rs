@@ -199,13 +199,19 @@ impl Engine {
             return Ok(Proof::Other);
         }
         let look = Look::of(&candidate.metadata);
-        if tailed.file.is_some() {
-            let same = !tailed.suspect && tailed.read_at == Some(look);
-            return Ok(if same || tailed.still_holds()? {
-                Proof::Same(tailed.cursor.tail)
+        if let Some(file) = &tailed.file {
+            let unchanged = !tailed.suspect && tailed.read_at == Some(look);
+            if unchanged || tailed.still_holds(file)? {
+                return Ok(Proof::Same(tailed.cursor.tail));
+            }
+            // What was sent and is not acknowledged may be gone while what is acknowledged stands.
+            let again =
+                tailed.is_resending() && matches!(prove(record, file)?, Proof::SameUpToAcked(_));
+            return if again {
+                prove(record, file)
             } else {
-                Proof::Other
-            });
+                Ok(Proof::Other)
+            };
         }
         // Closed when idle and unchanged since: still the same without being opened.
         if tailed.phase == Phase::Unproven && tailed.read_at == Some(look) {
@@ -352,15 +358,8 @@ impl Engine {
             return Ok(Place::Changing);
         }
         if stranger.from.0 == 0 {
-            for id in copies.alike(file)? {
-                let orphan = self.is_orphan(id, candidate, complete);
-                let record = self.store.get(id);
-                if orphan
-                    && let Some(record) = record
-                    && matches!(prove(record, file)?, Proof::Same(_))
-                {
-                    return Ok(Place::Continues(id));
-                }
+            if let Some(id) = self.original_of(copies, candidate, file, complete)? {
+                return Ok(Place::Continues(id));
             }
             if !self.once && self.scans > 1 && self.is_copy(copies, candidate, file)? {
                 let fresh = (clock.now, metadata.len());
@@ -386,6 +385,28 @@ impl Engine {
         } else {
             Place::New(fingerprint)
         })
+    }
+
+    /// The known file that lost its inode and whose content this is, unless more of it is proven to be that
+    /// of a file that still has its own.
+    fn original_of(
+        &self,
+        copies: &Copies,
+        candidate: &Candidate,
+        file: &File,
+        complete: bool,
+    ) -> io::Result<Option<FileId>> {
+        let mut best = None;
+        for id in copies.alike(file)? {
+            let Some(record) = self.store.get(id) else {
+                continue;
+            };
+            // Of a file of which nothing was sent there is nothing to go on with.
+            let proven = record.sent.offset > 0 && matches!(prove(record, file)?, Proof::Same(_));
+            let orphan = self.is_orphan(id, candidate, complete);
+            best = best.max(proven.then_some((record.sent.offset, orphan, id)));
+        }
+        Ok(best.and_then(|(_, orphan, id)| orphan.then_some(id)))
     }
 
     /// Whether a known file has lost its inode, so that a file like it may be its continuation.

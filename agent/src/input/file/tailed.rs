@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::evidence::{Fingerprint, Locator, Tail};
+use super::evidence::{Fingerprint, Frontier, Locator, Tail};
 use super::frame::Cursor;
 use crate::checkpoint::{FileId, FileRecord};
 use crate::shipper::{Acks, LaneId, Stamp};
@@ -70,8 +70,9 @@ pub(super) struct Tailed {
     pub(super) queued: bool,
     /// The bytes before the cursor were not the ones read; the next scan decides what it is.
     pub(super) suspect: bool,
-    /// Lines before the sent frontier are read again: the beginning is checked first.
-    pub(super) resending: bool,
+    /// All before it may have been sent. While the cursor is behind it, lines are read again, and only as
+    /// long as the file still holds everything up to here.
+    pub(super) sent: Frontier,
     /// Another file has its path now: nobody should write to it any more.
     pub(super) superseded: bool,
     /// Its last bytes are a line even without a line feed.
@@ -148,7 +149,7 @@ impl Tailed {
             size: record.acked.offset,
             queued: false,
             suspect: false,
-            resending: false,
+            sent: record.sent,
             superseded: false,
             ending: false,
             after: None,
@@ -178,18 +179,23 @@ impl Tailed {
         self.acks.rewind();
         let (committed, tail) = self.acks.committed();
         self.cursor = Cursor::at(committed, *tail);
-        self.resending = true;
         self.read_at = None;
     }
 
-    /// Whether the open file still holds what was read of it.
-    pub(super) fn still_holds(&self) -> io::Result<bool> {
-        let Some(file) = &self.file else {
+    /// Whether lines that were sent before are read again.
+    pub(super) fn is_resending(&self) -> bool {
+        self.cursor.line_start < self.sent.offset
+    }
+
+    /// Whether `file` still holds all that was read and sent of it.
+    pub(super) fn still_holds(&self, file: &File) -> io::Result<bool> {
+        if self.is_resending()
+            && !(self.fingerprint.holds(file)? && self.sent.tail_in(file)?.is_some())
+        {
             return Ok(false);
-        };
+        }
         let at = self.cursor.line_start;
-        let begins = !self.resending || self.fingerprint.holds(file)?;
-        Ok(begins && file.metadata()?.len() >= at && Tail::read(file, at)? == self.cursor.tail)
+        Ok(file.metadata()?.len() >= at && Tail::read(file, at)? == self.cursor.tail)
     }
 
     /// Bytes not acknowledged.

@@ -488,3 +488,37 @@ fn e6_a_folder_that_vanishes_for_a_while_is_no_deletion() {
     assert_eq!(rig.lines(), ["1", "2"]);
     assert_eq!(rig.stored().len(), 2);
 }
+
+#[test]
+fn t5_truncated_after_a_crash_before_the_unacknowledged_lines_were_read_again() {
+    let mut rig = Rig::new();
+    rig.mood(Mood::Slow);
+    rig.append("a.log", "sent, not acknowledged\n");
+    rig.run(2);
+    rig.crash();
+    rig.mood(Mood::Away);
+    rig.start();
+    rig.run(2);
+    // Nothing of it is read yet, so there is no tail to compare: what was sent must be remembered.
+    rig.copy_truncate("a.log", "a.log.1");
+    rig.append("a.log", "another content, longer\nthan before\n");
+    rig.run(2);
+    rig.mood(Mood::Ack);
+    rig.run(10);
+    let mut lines = rig.lines();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "another content, longer",
+            "sent, not acknowledged",
+            "than before"
+        ]
+    );
+    let stored = rig.stored();
+    assert_eq!(stored.len(), 4);
+    assert_eq!(
+        (&stored[0].origin, stored[0].position),
+        (&stored[1].origin, stored[1].position)
+    );
+}
