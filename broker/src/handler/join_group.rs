@@ -38,7 +38,7 @@ pub(crate) async fn handle(
         Err(error) => Err(error),
     };
     let reply = reply.unwrap_or_else(|error| JoinReply::refused(member_id, error));
-    response(header.version, reply)
+    response(header.version, &reply)
 }
 
 fn check(context: &Context, request: &JoinGroupRequest) -> Result<(), ErrorCode> {
@@ -138,7 +138,7 @@ fn new_member_id(prefix: &str) -> Result<Arc<str>, ErrorCode> {
     Ok(Arc::from(format!("{prefix}-{a}-{b}-{c}-{d}-{e}")))
 }
 
-fn response(version: i16, reply: JoinReply) -> JoinGroupResponse {
+fn response(version: i16, reply: &JoinReply) -> JoinGroupResponse {
     let text = |text: &Arc<str>| Text::from(&**text);
     let protocol_name = reply.protocol_name.as_ref().map(text);
     let empty_name = (version < NULL_NAME_FROM).then(Text::default);

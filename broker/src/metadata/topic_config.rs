@@ -173,10 +173,17 @@ pub(crate) fn find(name: &str) -> Option<&'static Setting> {
 pub(crate) fn check(name: &str, value: Option<&str>) -> Result<(), SettingError> {
     let setting = find(name).ok_or_else(|| SettingError::Unknown(name.to_owned()))?;
     let value = value.ok_or_else(|| SettingError::Null(name.to_owned()))?;
-    check_kind(setting.kind, value.trim()).map_err(|problem| SettingError::Value {
-        name: name.to_owned(),
-        value: value.to_owned(),
-        problem,
+    // Of a list, the item that is wrong is named.
+    let items: Vec<&str> = match setting.kind {
+        Kind::List(words) if !words.is_empty() && !value.is_empty() => value.split(',').collect(),
+        _ => vec![value],
+    };
+    items.into_iter().map(str::trim).try_for_each(|value| {
+        check_kind(setting.kind, value).map_err(|problem| SettingError::Value {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            problem,
+        })
     })
 }
 
@@ -210,14 +217,8 @@ fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
         },
         Kind::Word(words) if words.contains(&value) => Ok(()),
         Kind::Word(words) => Err(format!("String must be one of: {}", words.join(", "))),
-        Kind::List(words) => {
-            let known = |item: &str| words.is_empty() || words.contains(&item.trim());
-            if value.is_empty() || value.split(',').all(known) {
-                Ok(())
-            } else {
-                Err(format!("String must be one of: {}", words.join(", ")))
-            }
-        }
+        Kind::List(words) if words.is_empty() || value.is_empty() => Ok(()),
+        Kind::List(words) => check_kind(Kind::Word(words), value),
     }
 }
 

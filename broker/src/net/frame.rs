@@ -72,6 +72,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.received
     }
 
+    /// Bytes of memory held for what has not become a frame yet.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The next frame, or `None` when the peer closed between two frames.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {

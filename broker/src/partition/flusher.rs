@@ -153,7 +153,7 @@ impl Shared {
 
 impl Partition {
     /// Syncs the log on this thread and tells those who wait. A failure stops the writer for good.
-    fn sync(&self, metrics: &Metrics) {
+    pub(super) fn sync(&self, metrics: &Metrics) {
         let target = self.writer.lock().log.as_ref().map(Log::sync_handle);
         if let Some(target) = target {
             self.finish_sync(&target, metrics);

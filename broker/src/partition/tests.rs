@@ -1,1 +1,5 @@
-//! Tests of this module.
+//! Producer states, snapshots, waiting, and what a failing disk does to one partition.
+
+mod disk;
+mod producers;
+mod waiters;
