@@ -329,7 +329,7 @@ async fn keys_headers_and_sticky_partitions() {
             .unwrap();
         deliveries.push((1000, sticky));
     }
-    let mut partitions = vec![None; 7];
+    let mut partitions = [None; 7];
     for (n, delivery) in deliveries {
         let stored = delivery.await.unwrap();
         if n < 1000 {
