@@ -1,5 +1,6 @@
 //! The broker seen from its socket: every test starts one on a free port and a fresh folder, and
 //! speaks Kafka's protocol to it, well or badly.
+#![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
 mod configs;
