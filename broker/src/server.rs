@@ -166,6 +166,13 @@ impl Broker {
         self.context.metrics_text()
     }
 
+    /// A function that gives [`Broker::metrics_text`] for as long as it is kept.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn Fn() -> String + Send + Sync> {
+        let context = Arc::clone(&self.context);
+        Arc::new(move || context.metrics_text())
+    }
+
     /// Stops: no new requests, those under way are finished, everything is synced and the folder
     /// marked clean. What is not done at the deadline is cut off and reported; the mark is then
     /// missing and the next start recovers.

@@ -1,0 +1,203 @@
+//! `logway consume`: prints records as they come, or up to the end.
+
+use std::time::Duration;
+
+use logway_client::{
+    Admin, Consumer, ConsumerConfig, ConsumerRecord, OffsetSpec, Polled, Start, TopicPartition,
+};
+
+use crate::args::Consume;
+use crate::failure::Failure;
+use crate::stop::StopSignal;
+use crate::table::print;
+
+const POLL: Duration = Duration::from_millis(500);
+
+/// Prints until a signal, the count, or (with `--exit`) the end of the topic.
+pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
+    let doing = format!("consume `{}`", args.topic);
+    let mut stop = StopSignal::listen()?;
+    let ends = if args.exit {
+        Some(ends(&args).await?)
+    } else {
+        None
+    };
+    let consumer = Consumer::new(ConsumerConfig {
+        client: args.cluster.client(),
+        group_id: args.group.clone(),
+        ..ConsumerConfig::default()
+    })
+    .map_err(|error| Failure::usage(error.to_string()))?;
+    begin(&consumer, &args).await?;
+    let mut left = args.count.unwrap_or(u64::MAX);
+    while left > 0 {
+        let polled = tokio::select! {
+            () = stop.wait() => break,
+            polled = consumer.poll(POLL) => polled.map_err(|e| Failure::failed(e, &doing))?,
+        };
+        if let Polled::Records(records) = polled {
+            let take = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(records.len());
+            let mut text = Vec::new();
+            for record in records.iter().take(take) {
+                write_record(&mut text, &args.format, record);
+            }
+            print(&text)?;
+            left -= take as u64;
+            if args.group.is_some() {
+                let next = next_offsets(&records[..take]);
+                consumer
+                    .commit(&next)
+                    .await
+                    .map_err(|e| Failure::failed(e, "commit"))?;
+            }
+        }
+        if ends.as_ref().is_some_and(|ends| at_end(&consumer, ends)) {
+            break;
+        }
+    }
+    consumer.close().await;
+    Ok(())
+}
+
+async fn begin(consumer: &Consumer, args: &Consume) -> Result<(), Failure> {
+    let doing = format!("consume `{}`", args.topic);
+    if args.group.is_some() {
+        return consumer
+            .subscribe([args.topic.as_str()])
+            .await
+            .map_err(|e| Failure::failed(e, &doing));
+    }
+    let start = match args.from.as_str() {
+        "beginning" => Start::Beginning,
+        "end" => Start::End,
+        offset => Start::Offset(offset.parse().map_err(|_| {
+            Failure::usage(format!(
+                "--from `{offset}`: say beginning, end or an offset"
+            ))
+        })?),
+    };
+    let partitions = partitions(&args.cluster.admin()?, args).await?;
+    let assignment = partitions.into_iter().map(|at| (at, start)).collect();
+    consumer
+        .assign(assignment)
+        .await
+        .map_err(|e| Failure::failed(e, &doing))
+}
+
+async fn partitions(admin: &Admin, args: &Consume) -> Result<Vec<TopicPartition>, Failure> {
+    let failed = |e| Failure::failed(e, &format!("find topic `{}`", args.topic));
+    let topics = admin
+        .describe_topics(&[args.topic.as_str()])
+        .await
+        .map_err(failed)?;
+    let mut found = Vec::new();
+    for (_, topic) in topics {
+        for p in topic.map_err(failed)?.partitions {
+            if args.partition.is_none_or(|wanted| wanted == p.partition) {
+                found.push(TopicPartition::new(args.topic.as_str(), p.partition));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::usage(format!(
+            "topic `{}` has no such partition",
+            args.topic
+        )));
+    }
+    Ok(found)
+}
+
+/// Where each partition ends now; empty partitions are left out.
+async fn ends(args: &Consume) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+    let admin = args.cluster.admin()?;
+    let failed = |e| Failure::failed(e, &format!("find the end of `{}`", args.topic));
+    let partitions = partitions(&admin, args).await?;
+    let ask = |spec| {
+        partitions
+            .iter()
+            .map(|at| (at.clone(), spec))
+            .collect::<Vec<_>>()
+    };
+    let first = admin
+        .list_offsets(&ask(OffsetSpec::Earliest))
+        .await
+        .map_err(failed)?;
+    let next = admin
+        .list_offsets(&ask(OffsetSpec::Latest))
+        .await
+        .map_err(failed)?;
+    let mut ends = Vec::new();
+    for (at, next) in next {
+        let next = next.map_err(failed)?.offset.unwrap_or(0);
+        let begins = first.iter().find(|(p, _)| *p == at);
+        let begins = begins
+            .and_then(|(_, f)| f.as_ref().ok()?.offset)
+            .unwrap_or(0);
+        if next > begins {
+            ends.push((at, next));
+        }
+    }
+    Ok(ends)
+}
+
+/// Whether everything that was there at the start has been read.
+fn at_end(consumer: &Consumer, ends: &[(TopicPartition, i64)]) -> bool {
+    ends.iter().all(|(at, end)| {
+        consumer
+            .position(at)
+            .is_some_and(|position| position >= *end)
+    })
+}
+
+fn next_offsets(records: &[ConsumerRecord]) -> Vec<(TopicPartition, i64)> {
+    let mut next: Vec<(TopicPartition, i64)> = Vec::new();
+    for record in records {
+        let at = TopicPartition::new(record.topic.as_ref(), record.partition);
+        match next.iter_mut().find(|(p, _)| *p == at) {
+            Some((_, offset)) => *offset = record.offset + 1,
+            None => next.push((at, record.offset + 1)),
+        }
+    }
+    next
+}
+
+fn write_record(out: &mut Vec<u8>, format: &str, record: &ConsumerRecord) {
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '%' => write_field(out, chars.next(), record),
+            '\\' => match chars.next() {
+                Some('n') => out.push(b'\n'),
+                Some('t') => out.push(b'\t'),
+                Some(other) => out.extend(other.to_string().as_bytes()),
+                None => out.push(b'\\'),
+            },
+            _ => out.extend(c.to_string().as_bytes()),
+        }
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, field: Option<char>, record: &ConsumerRecord) {
+    match field {
+        Some('t') => out.extend(record.topic.as_bytes()),
+        Some('p') => out.extend(record.partition.to_string().as_bytes()),
+        Some('o') => out.extend(record.offset.to_string().as_bytes()),
+        Some('T') => out.extend(record.timestamp.to_string().as_bytes()),
+        Some('k') => out.extend(record.key.as_deref().unwrap_or_default()),
+        Some('s') => out.extend(record.value.as_deref().unwrap_or_default()),
+        Some('h') => {
+            for (i, header) in record.headers.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                out.extend(header.key.as_bytes());
+                out.push(b'=');
+                out.extend(header.value.as_deref().unwrap_or_default());
+            }
+        }
+        Some(other) => out.extend(format!("%{other}").as_bytes()),
+        None => out.push(b'%'),
+    }
+}

@@ -1,0 +1,177 @@
+//! `logway groups`: list, describe with lag, and move offsets.
+
+use logway_client::{Admin, AdminError, CommittedOffset, ListedOffset, OffsetSpec, TopicPartition};
+use serde_json::Value;
+
+use crate::args::{Cluster, GroupAction, Groups, Output};
+use crate::failure::Failure;
+use crate::table::Table;
+
+/// Runs one group command.
+pub(crate) async fn run(args: Groups) -> Result<(), Failure> {
+    match args.action {
+        GroupAction::List { cluster, output } => list(&cluster, output).await,
+        GroupAction::Describe {
+            group,
+            cluster,
+            output,
+        } => describe(&group, &cluster, output).await,
+        GroupAction::Reset {
+            group,
+            topic,
+            to,
+            cluster,
+        } => reset(&cluster, &group, &topic, &to).await,
+    }
+}
+
+async fn list(cluster: &Cluster, output: Output) -> Result<(), Failure> {
+    let groups = cluster.admin()?.list_groups().await;
+    let mut groups = groups.map_err(|e| Failure::failed(e, "list groups"))?;
+    groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+    let mut table = Table::new(&["GROUP", "STATE", "PROTOCOL-TYPE"]);
+    for group in groups {
+        table.row([
+            group.group_id.to_string().into(),
+            group.state.into(),
+            group.protocol_type.to_string().into(),
+        ]);
+    }
+    table.print(output)
+}
+
+async fn describe(group: &str, cluster: &Cluster, output: Output) -> Result<(), Failure> {
+    let admin = cluster.admin()?;
+    let failed = |e| Failure::failed(e, &format!("describe group `{group}`"));
+    let described = admin.describe_groups(&[group]).await.map_err(failed)?;
+    let Some((_, described)) = described.into_iter().next() else {
+        return Err(Failure::usage(format!("group `{group}` does not exist")));
+    };
+    let described = described.map_err(failed)?;
+    let committed = admin.group_offsets(group).await.map_err(failed)?;
+    let owner = |at: &TopicPartition| described.members.iter().find(|m| m.assignment.contains(at));
+    let mut partitions: Vec<TopicPartition> = committed.iter().map(|(at, _)| at.clone()).collect();
+    partitions.extend(
+        described
+            .members
+            .iter()
+            .flat_map(|m| m.assignment.iter().cloned()),
+    );
+    partitions.sort();
+    partitions.dedup();
+    let ends = ends(&admin, &partitions).await.map_err(failed)?;
+    let mut table = Table::new(&[
+        "TOPIC",
+        "PARTITION",
+        "CURRENT-OFFSET",
+        "LOG-END-OFFSET",
+        "LAG",
+        "MEMBER",
+        "CLIENT",
+        "HOST",
+    ]);
+    for at in &partitions {
+        let current = committed
+            .iter()
+            .find(|(p, _)| p == at)
+            .map(|(_, c): &(_, CommittedOffset)| c.offset);
+        let end = ends.iter().find(|(p, _)| p == at).and_then(|(_, end)| *end);
+        let lag = current
+            .zip(end)
+            .map(|(current, end)| (end - current).max(0));
+        let member = owner(at);
+        let text = |text: Option<String>| text.map_or(Value::Null, Value::String);
+        table.row([
+            at.topic.to_string().into(),
+            at.partition.into(),
+            current.map_or(Value::Null, Into::into),
+            end.map_or(Value::Null, Into::into),
+            lag.map_or(Value::Null, Into::into),
+            text(member.map(|m| m.member_id.to_string())),
+            text(member.map(|m| m.client_id.to_string())),
+            text(member.map(|m| m.client_host.to_string())),
+        ]);
+    }
+    table.print(output)?;
+    if output == Output::Table && described.members.is_empty() {
+        eprintln!(
+            "group `{group}` has no active members ({})",
+            described.state
+        );
+    }
+    Ok(())
+}
+
+async fn ends(
+    admin: &Admin,
+    partitions: &[TopicPartition],
+) -> Result<Vec<(TopicPartition, Option<i64>)>, AdminError> {
+    let ask: Vec<_> = partitions
+        .iter()
+        .map(|at| (at.clone(), OffsetSpec::Latest))
+        .collect();
+    let listed = admin.list_offsets(&ask).await?;
+    let end = |listed: Result<ListedOffset, AdminError>| listed.ok().and_then(|l| l.offset);
+    Ok(listed
+        .into_iter()
+        .map(|(at, listed)| (at, end(listed)))
+        .collect())
+}
+
+async fn reset(cluster: &Cluster, group: &str, topic: &str, to: &str) -> Result<(), Failure> {
+    let admin = cluster.admin()?;
+    let doing = format!("reset group `{group}` on topic `{topic}`");
+    let failed = |e| Failure::failed(e, &doing);
+    let described = admin.describe_topics(&[topic]).await.map_err(failed)?;
+    let Some((_, described)) = described.into_iter().next() else {
+        return Err(Failure::usage(format!("topic `{topic}` does not exist")));
+    };
+    let partitions = described.map_err(failed)?.partitions;
+    let at = |p: i32| TopicPartition::new(topic, p);
+    let targets: Vec<(TopicPartition, i64)> = match to {
+        "earliest" | "latest" => {
+            let spec = if to == "earliest" {
+                OffsetSpec::Earliest
+            } else {
+                OffsetSpec::Latest
+            };
+            let ask: Vec<_> = partitions.iter().map(|p| (at(p.partition), spec)).collect();
+            let listed = admin.list_offsets(&ask).await.map_err(failed)?;
+            let mut targets = Vec::new();
+            for (at, listed) in listed {
+                targets.push((at, listed.map_err(failed)?.offset.unwrap_or(0)));
+            }
+            targets
+        }
+        offset => {
+            let offset: i64 = offset.parse().map_err(|_| {
+                Failure::usage(format!(
+                    "--to `{offset}`: say earliest, latest or an offset"
+                ))
+            })?;
+            partitions
+                .iter()
+                .map(|p| (at(p.partition), offset))
+                .collect()
+        }
+    };
+    let mut table = Table::new(&["GROUP", "TOPIC", "PARTITION", "NEW-OFFSET"]);
+    for (at, result) in admin
+        .alter_group_offsets(group, &targets)
+        .await
+        .map_err(failed)?
+    {
+        result.map_err(failed)?;
+        let offset = targets
+            .iter()
+            .find(|(p, _)| *p == at)
+            .map_or(-1, |(_, offset)| *offset);
+        table.row([
+            group.into(),
+            at.topic.to_string().into(),
+            at.partition.into(),
+            offset.into(),
+        ]);
+    }
+    table.print(Output::Table)
+}
