@@ -55,24 +55,23 @@ fn config(name: &str, value: &str) -> CreatableTopicConfig {
     }
 }
 
-#[tokio::test]
-async fn refusals_have_kafkas_codes_and_texts() {
-    let server = Server::start().await;
-    let mut client = server.connect().await;
-    client.create_topic("orders", 1).await;
-    client.create_topic("web.access", 1).await;
-    let with = |change: &dyn Fn(&mut CreatableTopic)| {
-        let mut asked = topic("new");
-        change(&mut asked);
-        asked
+fn with(change: &dyn Fn(&mut CreatableTopic)) -> CreatableTopic {
+    let mut asked = topic("new");
+    change(&mut asked);
+    asked
+}
+
+fn assigned(partition_index: i32, broker_ids: Vec<i32>) -> CreatableTopic {
+    let assignment = CreatableReplicaAssignment {
+        partition_index,
+        broker_ids,
     };
-    let one = |partition_index, broker_ids| {
-        vec![CreatableReplicaAssignment {
-            partition_index,
-            broker_ids,
-        }]
-    };
-    let cases = [
+    with(&|t| t.assignments = vec![assignment.clone()])
+}
+
+/// Names, counts and places that Kafka refuses, with its words.
+fn refused_shapes() -> Vec<(CreatableTopic, ErrorCode, &'static str)> {
+    vec![
         (
             topic("orders"),
             ErrorCode::TopicAlreadyExists,
@@ -104,15 +103,21 @@ async fn refusals_have_kafkas_codes_and_texts() {
             "Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
         ),
         (
-            with(&|t| t.assignments = one(0, vec![5])),
+            assigned(0, vec![5]),
             ErrorCode::InvalidReplicaAssignment,
             "The manual partition assignment includes broker 5, but no such broker is registered.",
         ),
         (
-            with(&|t| t.assignments = one(1, vec![1])),
+            assigned(1, vec![1]),
             ErrorCode::InvalidReplicaAssignment,
             "partitions should be a consecutive 0-based integer sequence",
         ),
+    ]
+}
+
+/// Settings that Kafka refuses.
+fn refused_settings() -> Vec<(CreatableTopic, ErrorCode, &'static str)> {
+    vec![
         (
             with(&|t| t.configs = vec![config("no.such", "1")]),
             ErrorCode::InvalidConfig,
@@ -123,11 +128,25 @@ async fn refusals_have_kafkas_codes_and_texts() {
             ErrorCode::InvalidConfig,
             "Invalid value soon for configuration retention.ms: Not a number of type LONG",
         ),
-    ];
-    for (asked, code, message) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn refusals_have_kafkas_codes_and_texts() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("orders", 1).await;
+    client.create_topic("web.access", 1).await;
+    for (asked, code, message) in refused_shapes().into_iter().chain(refused_settings()) {
         let (found_code, found_message) = client.try_create(asked).await;
         assert_eq!((found_code, found_message.as_str()), (code, message));
     }
+}
+
+#[tokio::test]
+async fn a_name_asked_for_twice_is_refused_once() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
     let request = CreateTopicsRequest {
         topics: vec![topic("twice"), topic("twice")],
         ..Default::default()
