@@ -86,9 +86,14 @@ impl GroupCoordinator {
         coordinator
     }
 
-    /// Sends everyone away who waits and stores what was decided. Later requests are refused.
+    /// Sends everyone away who waits; later requests are refused.
+    pub(crate) fn close(&self) {
+        self.with(Registry::close);
+    }
+
+    /// Closes, stores what was decided and ends.
     pub(crate) async fn shutdown(&self) {
-        self.with(|registry, now| registry.close(now));
+        self.close();
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -336,10 +341,10 @@ impl GroupCoordinator {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.clock_changed.notified() => {}
-                () = wake => self.with(|registry, now| registry.wake_due(now)),
+                () = wake => self.with(Registry::wake_due),
                 _ = expiry.tick() => {
                     if self.ready().is_ok() {
-                        self.with(|registry, now| registry.expire(now));
+                        self.with(Registry::expire);
                     }
                 }
             }

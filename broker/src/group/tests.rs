@@ -260,7 +260,7 @@ async fn a_group_forms_commits_and_is_known_again_after_a_restart() {
     assert_eq!(after, before);
     assert_eq!(after.state, State::Stable);
     for group in ["readers", "tool"] {
-        let all = |groups: &GroupCoordinator| groups.offsets(group, |all| all.cloned());
+        let all = |groups: &GroupCoordinator| groups.offsets(group, |all| Some(all?.clone()));
         assert_eq!(all(&again), all(&groups), "offsets of {group}");
     }
     assert_eq!(offset(&again, "tool", "t", 0), Some(2));

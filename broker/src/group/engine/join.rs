@@ -73,11 +73,11 @@ impl Group {
         if let Some(instance_id) = &join.instance_id {
             return match self.members.instance(instance_id).cloned() {
                 Some(replaced) => self.replace_static_member(now, &replaced, join),
-                None => self.add_member(now, join.new_member_id.clone(), join),
+                None => self.add_member(now, &join.new_member_id.clone(), join),
             };
         }
         if !join.needs_known_id {
-            return self.add_member(now, join.new_member_id.clone(), join);
+            return self.add_member(now, &join.new_member_id.clone(), join);
         }
         let lapses = now
             .tick_ms
@@ -94,7 +94,7 @@ impl Group {
                 // Ids are only reserved for dynamic members; Kafka fails such a request too.
                 return self.refuse(join.waiter, id, ErrorCode::UnknownServerError);
             }
-            return self.add_member(now, id, join);
+            return self.add_member(now, &id, join);
         }
         if let Err(error) = self.check_member(&id, join.instance_id.as_deref()) {
             return self.refuse(join.waiter, id, error);
@@ -107,13 +107,14 @@ impl Group {
             State::PreparingRebalance { .. } => {
                 self.rejoin(now, &id, join, Reason::MemberRejoined);
             }
-            // The answer to its first request may have been lost.
-            State::CompletingRebalance if unchanged => self.repeat_generation(join.waiter, &id),
             // A leader rejoins to have the partitions shared out anew.
             State::Stable if self.is_leader(&id) => {
                 self.rejoin(now, &id, join, Reason::LeaderRejoined);
             }
-            State::Stable if unchanged => self.repeat_generation(join.waiter, &id),
+            // The answer to its first request may have been lost.
+            State::CompletingRebalance | State::Stable if unchanged => {
+                self.repeat_generation(join.waiter, &id);
+            }
             State::CompletingRebalance | State::Stable => {
                 self.rejoin(now, &id, join, Reason::MetadataChanged);
             }
@@ -124,7 +125,7 @@ impl Group {
         }
     }
 
-    fn add_member(&mut self, now: Now, id: Arc<str>, join: Join) {
+    fn add_member(&mut self, now: Now, id: &Arc<str>, join: Join) {
         if self.members.is_empty() {
             self.protocol_type = Some(join.protocol_type);
         }
@@ -146,10 +147,10 @@ impl Group {
             .tick_ms
             .saturating_add(self.limits.new_member_join_timeout_ms);
         member.session_ends = Some(ends);
-        self.pending_joins.remove(&id);
+        self.pending_joins.remove(id);
         self.members.insert(member);
         self.arm(ends);
-        self.park_join(&id, join.waiter);
+        self.park_join(id, join.waiter);
         self.rebalance_or_complete(now, Reason::MemberJoined);
     }
 

@@ -172,15 +172,24 @@ impl Members {
     /// Replaces a member's terms and gives the old ones back.
     pub(crate) fn change_terms(&mut self, id: &str, terms: Terms) -> Option<Terms> {
         let member = self.by_id.get_mut(id)?;
+        let Terms {
+            session_timeout_ms,
+            rebalance_timeout_ms,
+            protocols,
+        } = terms;
         let old = Terms {
-            session_timeout_ms: member.session_timeout_ms,
-            rebalance_timeout_ms: member.rebalance_timeout_ms,
-            protocols: std::mem::replace(&mut member.protocols, terms.protocols.clone()),
+            session_timeout_ms: std::mem::replace(
+                &mut member.session_timeout_ms,
+                session_timeout_ms,
+            ),
+            rebalance_timeout_ms: std::mem::replace(
+                &mut member.rebalance_timeout_ms,
+                rebalance_timeout_ms,
+            ),
+            protocols: std::mem::replace(&mut member.protocols, protocols.clone()),
         };
-        member.session_timeout_ms = terms.session_timeout_ms;
-        member.rebalance_timeout_ms = terms.rebalance_timeout_ms;
         self.uncount_protocols(&old.protocols);
-        self.count_protocols(&terms.protocols);
+        self.count_protocols(&protocols);
         Some(old)
     }
 

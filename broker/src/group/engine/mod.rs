@@ -245,10 +245,6 @@ impl Group {
         self.protocol_type.as_ref()
     }
 
-    pub(crate) fn protocol_name(&self) -> Option<&Arc<str>> {
-        self.protocol_name.as_ref()
-    }
-
     /// Wall clock of the last change of state, milliseconds since the epoch; -1 unknown.
     pub(crate) fn state_since_ms(&self) -> i64 {
         self.state_since_ms

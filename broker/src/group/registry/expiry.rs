@@ -18,6 +18,9 @@ use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Now, State};
 use crate::group::offsets::Committed;
 use crate::group::records::{self, OffsetKey};
 
+/// Topics and partitions whose offsets go.
+type Places = Vec<(Arc<str>, i32)>;
+
 impl Registry {
     /// Queues tombstones for everything whose time has come.
     pub(crate) fn expire(&mut self, now: Now) {
@@ -25,7 +28,7 @@ impl Registry {
             return;
         }
         let retention_ms = self.rules.offsets_retention_ms;
-        let removals: Vec<(Arc<str>, Vec<(Arc<str>, i32)>, bool)> = self
+        let removals: Vec<(Arc<str>, Places, bool)> = self
             .groups
             .iter()
             .filter_map(|(id, entry)| {
@@ -44,11 +47,11 @@ impl Registry {
 
     /// Queues tombstones for all offsets of topics that were deleted.
     pub(crate) fn forget_topics(&mut self, topics: &BTreeSet<Arc<str>>) {
-        let removals: Vec<(Arc<str>, Vec<(Arc<str>, i32)>)> = self
+        let removals: Vec<(Arc<str>, Places)> = self
             .groups
             .iter()
             .filter_map(|(id, entry)| {
-                let offsets: Vec<_> = entry
+                let offsets: Places = entry
                     .offsets
                     .topics()
                     .filter(|(topic, _)| topics.contains(&***topic))
@@ -62,7 +65,7 @@ impl Registry {
         }
     }
 
-    fn queue_removal(&mut self, id: &Arc<str>, offsets: Vec<(Arc<str>, i32)>, group: bool) {
+    fn queue_removal(&mut self, id: &Arc<str>, offsets: Places, group: bool) {
         let mut tombstones = Vec::with_capacity(offsets.len() + 1);
         for (topic, partition) in &offsets {
             let key = OffsetKey {
@@ -113,7 +116,7 @@ impl Registry {
 }
 
 /// The offsets of one group whose time has come.
-fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Vec<(Arc<str>, i32)> {
+fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Places {
     let group = &entry.group;
     let type_name = group.protocol_type().map(|name| &**name);
     // From when an offset's time runs, and which topics are still in use.

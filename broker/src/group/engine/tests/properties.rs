@@ -273,7 +273,7 @@ impl World {
                 "the leader is a member"
             );
             assert!(
-                self.group.protocol_name().is_some(),
+                self.group.protocol_name.is_some(),
                 "a generation has a protocol"
             );
         }

@@ -259,7 +259,7 @@ fn the_protocol_most_members_prefer_among_the_common_ones_wins() {
     group.step(at(3_000), Event::Wake);
     group.step(at(6_000), Event::Wake);
     assert_eq!(
-        group.protocol_name().map(|name| &**name),
+        group.protocol_name.as_deref(),
         Some("range"),
         "sticky is not common"
     );
