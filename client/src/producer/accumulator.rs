@@ -93,6 +93,10 @@ impl Accumulator {
             (None, Some(_), _) => {
                 return Ok(topic.hold(record, timestamp, permit, ledger));
             }
+            // Where there is no choice, records with and without keys keep one order.
+            (None, None, Some(1)) if topic.unbound.is_empty() && topic.unplaced.is_empty() => {
+                &mut topic.partitions.entry(0).or_default().batches
+            }
             (None, None, _) => &mut topic.unbound,
         };
         let (batch, is_new) = last_open(queue, &record, permit, (ledger, config), timestamp)?;

@@ -38,7 +38,8 @@ use sender::Sender;
 ///
 /// Records are taken whether or not a broker is there, until `buffer_memory` is used up; they are
 /// sent in batches, again and again until they are stored or `delivery_timeout` has passed. With
-/// idempotence, the default, brokers drop the repeats and keep each partition's order.
+/// idempotence, the default, brokers drop the repeats. Records for one partition, and records with
+/// equal keys, stay in the order in which they were taken; records without both go where it suits.
 ///
 /// Dropping the last handle ends the producer; what is not delivered by then fails with
 /// [`DeliveryError::Closed`]. Call [`close`](Self::close) first.
@@ -326,9 +327,9 @@ impl Shared {
         permit: OwnedSemaphorePermit,
     ) -> Result<Delivery, SendError> {
         let timestamp = record.timestamp.unwrap_or_else(now_ms);
-        let count = match (&record.key, record.partition) {
-            (Some(_), None) => self.cluster.metadata().partition_count(&record.topic),
-            _ => None,
+        let count = match record.partition {
+            None => self.cluster.metadata().partition_count(&record.topic),
+            Some(_) => None,
         };
         let mut accumulator = self.accumulator.lock();
         self.check_open()?;

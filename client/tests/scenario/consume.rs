@@ -41,6 +41,20 @@ async fn read(consumer: &Consumer, count: usize) -> Vec<ConsumerRecord> {
     records
 }
 
+/// The first `count` records of a topic's partition 0.
+pub(crate) async fn read_topic(
+    client: &ClientConfig,
+    topic: &str,
+    count: i64,
+) -> Vec<ConsumerRecord> {
+    let consumer = Consumer::new(config(client, None)).unwrap();
+    let start = (TopicPartition::new(topic, 0), Start::Beginning);
+    consumer.assign(vec![start]).await.unwrap();
+    let records = read(&consumer, usize::try_from(count).unwrap()).await;
+    consumer.close().await;
+    records
+}
+
 /// Polls until the consumer has exactly this many partitions, for a while.
 async fn settle(consumers: &[&Consumer], partitions: &[usize]) {
     let deadline = Instant::now() + PATIENCE;
@@ -402,4 +416,39 @@ async fn new_topics_and_partitions_are_noticed() {
     create(&client, &topic, 3).await;
     settle(&[&consumer], &[3]).await;
     consumer.close().await;
+}
+
+#[tokio::test]
+async fn positions_are_committed_by_the_clock_and_at_the_end() {
+    let Some(client) = client("positions_are_committed_by_the_clock_and_at_the_end") else {
+        return;
+    };
+    let (topic, group) = (fresh("auto"), fresh("group"));
+    create(&client, &topic, 1).await;
+    fill(&client, &topic, 10).await;
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    let automatic = ConsumerConfig {
+        enable_auto_commit: true,
+        auto_commit_interval: Duration::from_millis(200),
+        ..config(&client, Some(&group))
+    };
+    let consumer = Consumer::new(automatic).unwrap();
+    consumer.subscribe([topic.as_str()]).await.unwrap();
+    assert_eq!(read(&consumer, 10).await.len(), 10);
+    let deadline = Instant::now() + PATIENCE;
+    let wanted = [(partition.clone(), Some(10))];
+    while consumer
+        .committed(std::slice::from_ref(&partition))
+        .await
+        .unwrap()
+        != wanted
+    {
+        assert!(Instant::now() < deadline);
+        consumer.poll(Duration::from_millis(50)).await.unwrap();
+    }
+    fill(&client, &topic, 5).await;
+    assert_eq!(read(&consumer, 5).await.len(), 5);
+    consumer.close().await;
+    let admin = logway_client::Admin::new(client.clone()).unwrap();
+    assert_eq!(admin.group_offsets(&group).await.unwrap()[0].1.offset, 15);
 }

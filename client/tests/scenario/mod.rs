@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, ProducerRecord};
 
+mod admin;
 mod consume;
 mod produce;
 
