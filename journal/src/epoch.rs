@@ -189,3 +189,6 @@ pub(crate) fn end_offset(
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,3 +237,6 @@ impl<E: Entry> Block<E> {
         Some(Block { entries })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,8 @@ impl Recoverer<'_> {
         self.check_epochs(found, trusted_below);
         for (at, segment) in found.iter().enumerate() {
             let next_base = found.get(at + 1).map(|next| next.base_offset);
-            if let Some(end_offset) = next_base.filter(|end| *end <= trusted_below) {
+            // One that ends right there may lack the last entries of its indexes.
+            if let Some(end_offset) = next_base.filter(|end| *end < trusted_below) {
                 closed.push(self.open_closed(segment, end_offset)?);
                 continue;
             }

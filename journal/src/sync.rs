@@ -20,6 +20,9 @@ pub(crate) struct Durable {
     pub(crate) offset: i64,
     /// Records below this offset and the index entries for them.
     pub(crate) recovery_point: i64,
+    /// Segments that end at or below this offset are, with the last entries of their indexes: those
+    /// are made when a segment ends, which may be after the recovery point has reached its end.
+    closed: i64,
     /// Counts changes to the folder; `dir_synced` of them are durable.
     dir_version: u64,
     dir_synced: u64,
@@ -34,6 +37,8 @@ impl Durable {
         Durable {
             offset,
             recovery_point: offset,
+            // A segment that ends right at the recovery point may not have been ended durably.
+            closed: if is_dir_durable { offset } else { offset - 1 },
             dir_version: u64::from(!is_dir_durable),
             dir_synced: 0,
             parent_unsynced: !is_dir_durable,
@@ -56,6 +61,7 @@ impl Durable {
     pub(crate) fn truncate(&mut self, offset: i64) {
         self.offset = self.offset.min(offset);
         self.recovery_point = self.recovery_point.min(offset);
+        self.closed = self.closed.min(offset - 1);
         self.incarnation += 1;
     }
 }
@@ -75,6 +81,7 @@ pub struct SyncTarget {
 pub struct Synced {
     up_to: i64,
     recovery_point: i64,
+    closed: i64,
     dir_version: u64,
     epoch_version: u64,
     incarnation: u64,
@@ -159,6 +166,7 @@ impl Log {
         let synced = Synced {
             up_to: self.log_end_offset,
             recovery_point: self.active.base_offset(),
+            closed: self.active.base_offset(),
             dir_version: durable.dir_version,
             epoch_version: 0,
             incarnation: durable.incarnation,
@@ -171,7 +179,7 @@ impl Log {
         };
         let mut end_offset = self.active.base_offset();
         for segment in self.closed.iter().rev() {
-            if end_offset <= durable.recovery_point {
+            if end_offset <= durable.closed {
                 break;
             }
             target.add(&segment.files.log, segment.base_offset(), LOG_SUFFIX);
@@ -237,6 +245,7 @@ impl Log {
         }
         durable.offset = durable.offset.max(synced.up_to);
         durable.recovery_point = durable.recovery_point.max(synced.recovery_point);
+        durable.closed = durable.closed.max(synced.closed);
         durable.dir_synced = durable.dir_synced.max(synced.dir_version);
         durable.parent_unsynced = false;
         self.epochs.synced(synced.epoch_version);
