@@ -5,6 +5,7 @@
 mod abuse;
 mod configs;
 mod fetch;
+mod groups;
 mod harness;
 mod produce;
 mod restart;
