@@ -22,10 +22,11 @@ function pointAll(at, source) {
 }
 
 export class Chart {
-  /** `format` writes a value; `max` fixes the axis' upper end. */
-  constructor(parent, { title, format, max }) {
+  /** `format` writes a value; `max` fixes the axis' upper end; `binary` steps by powers of two. */
+  constructor(parent, { title, format, max, binary }) {
     this.format = format;
     this.fixedMax = max;
+    this.binary = binary;
     this.series = [];
     this.hidden = new Set();
     this.from = 0;
@@ -130,7 +131,7 @@ export class Chart {
     if (high <= low) high = low + 1;
     const raw = (high - low) / 4;
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= raw * 0.999);
+    const step = this.binary ? 2 ** Math.ceil(Math.log2(raw)) : [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= raw * 0.999);
     this.low = Math.floor(low / step) * step;
     this.high = this.fixedMax && high <= this.fixedMax ? this.fixedMax : Math.ceil(high / step - 1e-9) * step;
     const ticks = [];

@@ -16,9 +16,9 @@ const PANELS = [
   { title: "CPU", format: percent, max: 100, lines: ["user", "system", "iowait", "steal"].map((kind) => ({ name: "cpu", field: `usage_${kind}`, tags: { cpu: "cpu-total" }, label: () => kind })) },
   { title: "Memory", format: percent, max: 100, lines: [{ name: "mem", field: "used_percent", label: () => "used" }, { name: "swap", field: "used_percent", label: () => "swap" }] },
   { title: "Load", format: short, lines: [1, 5, 15].map((n) => ({ name: "system", field: `load${n}`, label: () => `${n} min` })) },
-  { title: "Network", format: rate, lines: [["recv", "in"], ["sent", "out"]].map(([field, word]) => ({ name: "net", field: `bytes_${field}`, agg: "rate", keep: (tags) => tags.interface !== "lo" && tags.interface !== "all", label: (tags) => `${tags.interface ?? ""} ${word}`.trim() })) },
+  { title: "Network", format: rate, binary: true, lines: [["recv", "in"], ["sent", "out"]].map(([field, word]) => ({ name: "net", field: `bytes_${field}`, agg: "rate", keep: (tags) => tags.interface !== "lo" && tags.interface !== "all", label: (tags) => `${tags.interface ?? ""} ${word}`.trim() })) },
   { title: "Disk used", format: percent, max: 100, lines: [{ name: "disk", field: "used_percent", label: (tags) => tags.path ?? tags.device ?? "disk" }] },
-  { title: "Disk throughput", format: rate, optional: true, lines: [["read", "read"], ["write", "write"]].map(([field, word]) => ({ name: "diskio", field: `${field}_bytes`, agg: "rate", label: (tags) => `${tags.name ?? ""} ${word}`.trim() })) },
+  { title: "Disk throughput", format: rate, binary: true, optional: true, lines: [["read", "read"], ["write", "write"]].map(([field, word]) => ({ name: "diskio", field: `${field}_bytes`, agg: "rate", label: (tags) => `${tags.name ?? ""} ${word}`.trim() })) },
 ];
 
 let panels = [];
