@@ -42,6 +42,8 @@ pub(crate) struct Context {
     /// Cancelled when a stop has taken too long: connections end at once.
     pub(crate) cutting: CancellationToken,
     pub(crate) idle_max: Duration,
+    /// A peer that announced bytes and sends none, or takes none of its replies, is cut off then.
+    pub(crate) stall_max: Duration,
     pub(crate) connections_max: usize,
 }
 

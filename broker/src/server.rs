@@ -28,6 +28,8 @@ use crate::net::{ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
 use crate::partition::{Keeper, Partitions, PartitionsError};
 
+/// Longest pause of a peer in the middle of a request or of its reply.
+const STALL_MAX: Duration = Duration::from_secs(30);
 /// Part of a shutdown's time that is kept for syncing and the clean mark.
 const STORAGE_SHARE: u32 = 2;
 
@@ -259,6 +261,7 @@ fn context(
         stopping: CancellationToken::new(),
         cutting: CancellationToken::new(),
         idle_max: Duration::from_millis(settings.connections_max_idle_ms),
+        stall_max: STALL_MAX.min(Duration::from_millis(settings.connections_max_idle_ms)),
         connections_max: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
         settings: Arc::clone(settings),
     })

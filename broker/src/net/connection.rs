@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
@@ -27,8 +26,6 @@ use crate::handler::{self, Refusal, Reply, Request};
 const IN_FLIGHT_MAX: usize = 64;
 /// Reply bytes waiting for the socket above which no further reply is collected.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-/// A peer that announced bytes and sends none, or takes none of its replies, for this long is cut off.
-const STALL: Duration = Duration::from_secs(30);
 /// Slices handed to one vectored write.
 const WRITE_SLICES: usize = 16;
 
@@ -240,7 +237,7 @@ impl Connection {
     fn deadline(&self) -> Instant {
         let reading = self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX && !self.closing;
         if !self.output.is_empty() || (reading && self.frames.is_partial()) {
-            self.progress_at + STALL
+            self.progress_at + self.context.stall_max
         } else if self.in_flight.is_empty() && self.next.is_none() {
             self.progress_at + self.context.idle_max
         } else {

@@ -11,10 +11,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use logway_protocol::batch::BatchHeader;
 use thiserror::Error;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::producer_state::{SequenceError, Verdict};
 use super::{Availability, Partition};
+
+/// Time between two reports of a full disk by one partition.
+const REPORT_FULL_MS: i64 = 10_000;
 
 /// Where a batch stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl Partition {
         let log = writer.log.as_mut().ok_or(AppendError::Closed)?;
         let appended = log
             .append(batch, self.leader_epoch, now_ms)
-            .map_err(|error| self.append_failed(error))?;
+            .map_err(|error| self.append_failed(error, now_ms))?;
         let placed = BatchHeader {
             base_offset: appended.base_offset,
             ..*header
@@ -97,10 +100,13 @@ impl Partition {
         }
     }
 
-    fn append_failed(&self, source: logway_journal::AppendError) -> AppendError {
+    fn append_failed(&self, source: logway_journal::AppendError, now_ms: i64) -> AppendError {
         use logway_journal::AppendError as Journal;
         match &source {
-            Journal::Disk(disk) if disk.is_disk_full() => return AppendError::DiskFull(source),
+            Journal::Disk(disk) if disk.is_disk_full() => {
+                self.report_full(now_ms);
+                return AppendError::DiskFull(source);
+            }
             Journal::Poisoned { .. } => {
                 self.set_availability(Availability::Failed);
                 return AppendError::Failed;
@@ -110,6 +116,18 @@ impl Partition {
         let (topic, partition) = (self.topic(), self.index());
         error!(topic, partition, "append failed: {source}");
         AppendError::Journal(source)
+    }
+
+    fn report_full(&self, now_ms: i64) {
+        let last = self.full_reported_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(last) >= REPORT_FULL_MS {
+            self.full_reported_ms.store(now_ms, Ordering::Relaxed);
+            let (topic, partition) = (self.topic(), self.index());
+            warn!(
+                topic,
+                partition, "disk is full: records are refused until there is room"
+            );
+        }
     }
 
     /// Waits until every record below `offset` is on disk. Somebody must have asked the flusher.

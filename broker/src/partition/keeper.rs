@@ -116,6 +116,7 @@ fn work(round: &Round, signal: &Signal) {
         }
         if checkpointed_at.elapsed() >= CHECKPOINT {
             checkpointed_at = Instant::now();
+            round.partitions.open_missing();
             round.checkpoint();
             tick = round.flush_tick();
         }
@@ -146,8 +147,7 @@ impl Round {
     }
 
     fn remove_deleted(&self) {
-        let folders = std::mem::take(&mut *self.partitions.deleted.lock());
-        for folder in folders {
+        for folder in self.partitions.take_deleted() {
             if let Err(source) = std::fs::remove_dir_all(&folder) {
                 warn!(folder = %folder.display(), "remove folder of deleted partition: {source}");
             }

@@ -10,6 +10,7 @@ mod append;
 mod check;
 mod flusher;
 mod keeper;
+mod opening;
 mod producer_state;
 mod registry;
 mod snapshot;
@@ -95,6 +96,8 @@ pub(crate) struct Partition {
     sync_state: SyncState,
     availability: AtomicU8,
     fetches: FetchWaiters,
+    /// When a full disk was last reported: once in a while is enough.
+    full_reported_ms: AtomicI64,
 }
 
 /// What a partition is made of.
@@ -127,6 +130,7 @@ impl Partition {
             sync_state: SyncState::default(),
             availability: AtomicU8::new(Availability::Online as u8),
             fetches: FetchWaiters::default(),
+            full_reported_ms: AtomicI64::new(0),
         })
     }
 
@@ -159,7 +163,7 @@ impl Partition {
     fn set_config(&self, config: Arc<TopicConfig>) {
         if **self.config.load() != *config {
             if let Some(log) = self.writer.lock().log.as_mut() {
-                log.set_config(registry::log_config(&config));
+                log.set_config(opening::log_config(&config));
             }
             self.config.store(config);
         }

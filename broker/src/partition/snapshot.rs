@@ -41,12 +41,19 @@ pub(super) fn write(dir: &Path, offset: i64, states: &ProducerStates) -> io::Res
         .try_for_each(|(_, old)| fs::remove_file(old))
 }
 
-/// A readable snapshot at or below `end`, and its offset: the newest after a clean shutdown, else the
+/// Removes the snapshots above the log's end.
+pub(super) fn remove_above(dir: &Path, end: i64) -> io::Result<()> {
+    let found = list(dir)?;
+    let above = found.into_iter().filter(|(offset, _)| *offset > end);
+    above.map(|(_, path)| path).try_for_each(fs::remove_file)
+}
+
+/// A readable snapshot and its offset: the newest after a clean shutdown, else the
 /// oldest. None: start from nothing.
-pub(super) fn read(dir: &Path, end: i64, clean: bool) -> Option<(i64, ProducerStates)> {
+pub(super) fn read(dir: &Path, clean: bool) -> Option<(i64, ProducerStates)> {
     let mut found = list(dir).ok()?;
     found.sort_by_key(|(offset, _)| if clean { -*offset } else { *offset });
-    found.into_iter().filter(|(offset, _)| *offset <= end).find_map(|(offset, path)| {
+    found.into_iter().find_map(|(offset, path)| {
         let states = fs::read(&path).ok().and_then(|bytes| decode(&bytes));
         if states.is_none() {
             warn!(path = %path.display(), "producer snapshot is not readable, older data is used");

@@ -6,7 +6,7 @@ use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::{ErrorCode, Message};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Server, batch, produce_request};
+use crate::harness::{Server, batch, fetch_request, produce_request};
 
 /// A length prefix and what follows it.
 fn frame(body: &[u8]) -> Vec<u8> {
@@ -180,6 +180,37 @@ async fn silent_connections_are_closed() {
     assert!(client.is_closed().await);
     server
         .wait_for_metric("logway_broker_refused_total{reason=\"idle\"} 1")
+        .await;
+}
+
+#[tokio::test]
+async fn peers_that_stall_are_cut_off() {
+    let server = Server::start_with(|settings| settings.connections_max_idle_ms = 200).await;
+    let mut sender = server.connect().await;
+    sender
+        .stream
+        .write_all(&frame(&[0; 100])[..50])
+        .await
+        .unwrap();
+    assert!(sender.is_closed().await);
+    server
+        .wait_for_metric("logway_broker_refused_total{reason=\"slow_sender\"} 1")
+        .await;
+    // Asks for far more than the sockets' buffers hold and reads nothing of it.
+    let mut reader = server.connect().await;
+    reader.create_topic("t", 1).await;
+    let value = "x".repeat(1_000_000);
+    for _ in 0..10 {
+        reader.produce("t", 1, batch(&[&value])).await;
+    }
+    let mut request = fetch_request("t", 0, 0);
+    request.max_bytes = 50 << 20;
+    request.topics[0].partitions[0].partition_max_bytes = 50 << 20;
+    for _ in 0..3 {
+        reader.send(12, &request).await;
+    }
+    server
+        .wait_for_metric("logway_broker_refused_total{reason=\"slow_reader\"} 1")
         .await;
 }
 

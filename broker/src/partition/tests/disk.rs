@@ -12,8 +12,8 @@ use logway_protocol::batch::BatchHeader;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 
+use super::super::opening::log_config;
 use super::super::producer_state::ProducerStates;
-use super::super::registry::log_config;
 use super::super::{AppendError, Availability, Partition, PartitionParts, Writer};
 use crate::metadata::TopicConfig;
 use crate::metrics::Metrics;

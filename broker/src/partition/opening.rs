@@ -1,0 +1,219 @@
+//! Opens one partition's log and puts together what is known of it; closes it again.
+//! Invariant: a folder is served only as the topic it was written for, and producers' states are
+//! those of exactly the records that are in the log. Step 8 of the hallway, at start and end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logway_config::broker::Broker as Settings;
+use logway_journal::{Disk, Log, LogConfig, LogReader, LogState, OpenError, ReadError, Recovery};
+use logway_protocol::Uuid;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tracing::{error, warn};
+
+use super::producer_state::ProducerStates;
+use super::{Availability, Partition, PartitionParts, Writer, snapshot};
+use crate::clock::now_ms;
+use crate::metadata::{Topic, TopicConfig};
+use crate::metrics::Metrics;
+
+/// Marks the folder of a deleted partition, as in Kafka; what a crash leaves behind is removed at
+/// the next start.
+const DELETED_SUFFIX: &str = "-delete";
+
+/// Kafka's file that names the topic a folder belongs to.
+const IDENTITY_FILE: &str = "partition.metadata";
+
+/// Why one partition cannot be served.
+#[derive(Debug, Error)]
+enum PartitionError {
+    #[error("open log: {0}")]
+    Open(#[from] OpenError),
+    #[error("read log: {0}")]
+    Read(#[from] ReadError),
+    #[error("write partition.metadata: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Opens partitions below one data folder.
+#[derive(Debug)]
+pub(super) struct Opener {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Folders of deleted partitions that the keeper still has to remove.
+    pub(super) deleted: Mutex<Vec<PathBuf>>,
+}
+
+impl Opener {
+    /// A folder of an earlier topic of the same name, whose removal a crash prevented, must not
+    /// become this topic's.
+    fn move_stranger_away(&self, dir: &Path, topic: &Topic) -> io::Result<()> {
+        let Ok(present) = std::fs::read_to_string(dir.join(IDENTITY_FILE)) else {
+            return Ok(());
+        };
+        let id = present
+            .lines()
+            .find_map(|line| line.strip_prefix("topic_id: "));
+        let Some(Ok(id)) = id.map(|id| id.trim().parse::<Uuid>()) else {
+            return Ok(());
+        };
+        if id == topic.id {
+            return Ok(());
+        }
+        warn!(folder = %dir.display(), topic_id = %id, "folder belongs to a deleted topic and is removed");
+        self.discard(dir, &id)
+    }
+
+    /// Opens a partition; a failure is logged and counted, and its place stays empty.
+    pub(super) fn open(
+        &self,
+        topic: &Topic,
+        index: usize,
+        recovery: Recovery,
+    ) -> Option<Arc<Partition>> {
+        match self.try_open(topic, index, recovery) {
+            Ok(partition) => Some(partition),
+            Err(source) => {
+                self.metrics.partitions_failed.inc();
+                error!(topic = %topic.name, partition = index, "partition cannot be served: {source}");
+                None
+            }
+        }
+    }
+
+    fn try_open(
+        &self,
+        topic: &Topic,
+        index: usize,
+        recovery: Recovery,
+    ) -> Result<Arc<Partition>, PartitionError> {
+        let dir = self
+            .settings
+            .data_dir
+            .join(format!("{}-{index}", topic.name));
+        let config = TopicConfig::of(&topic.configs, &self.settings);
+        self.move_stranger_away(&dir, topic)?;
+        let disk = Arc::clone(&self.disk);
+        let log = Log::open(disk, &dir, log_config(&config), recovery, now_ms())?;
+        write_identity(&dir, topic)?;
+        let reader = log.reader();
+        let (producers, snapshot_offset) = producers(&dir, &reader, recovery.clean)?;
+        let info = topic.partitions.get(index);
+        let durable = log.durable_offset();
+        reader.release_files();
+        Ok(Partition::new(PartitionParts {
+            topic: Arc::clone(&topic.name),
+            topic_id: topic.id,
+            index: i32::try_from(index).unwrap_or(i32::MAX),
+            dir,
+            reader,
+            leader_epoch: info.map_or(0, |info| info.leader_epoch),
+            writer: Writer {
+                log: Some(log),
+                producers,
+                snapshot_offset,
+                checkpoint_bytes: 0,
+            },
+            config: Arc::new(config),
+            durable,
+        }))
+    }
+
+    /// Gives a deleted partition's folder the name under which it waits for its removal.
+    pub(super) fn discard(&self, dir: &Path, id: &Uuid) -> io::Result<()> {
+        let mut name = dir.as_os_str().to_owned();
+        let tag = u128::from_be_bytes(*id.as_bytes());
+        name.push(format!(".{tag:032x}{DELETED_SUFFIX}"));
+        let target = PathBuf::from(name);
+        std::fs::rename(dir, &target)?;
+        self.deleted.lock().push(target);
+        Ok(())
+    }
+}
+
+/// Producers' states as of the log's end, and the offset of the snapshot they began with.
+fn producers(
+    dir: &Path,
+    reader: &LogReader,
+    clean: bool,
+) -> Result<(ProducerStates, i64), PartitionError> {
+    let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
+    // The log may have lost its end since: what was said of that would be wrong of what follows.
+    snapshot::remove_above(dir, end)?;
+    let (from, mut producers) = snapshot::read(dir, clean)
+        .filter(|(offset, _)| *offset >= start)
+        .unwrap_or((start, ProducerStates::default()));
+    if from < end {
+        for batch in reader.batches(from) {
+            let (header, _) = batch?;
+            producers.appended(&header);
+        }
+    }
+    Ok((producers, from))
+}
+
+impl Partition {
+    /// Closes the log; none if that failed or had failed before.
+    pub(super) fn close(&self) -> Option<(String, LogState)> {
+        self.write_snapshot();
+        let failed = self.availability() == Availability::Failed;
+        self.set_availability(Availability::Closed);
+        let log = self.writer.lock().log.take()?;
+        if failed {
+            return None;
+        }
+        match log.close_clean() {
+            Ok(closed) => Some((
+                self.folder(),
+                LogState {
+                    recovery_point: closed.recovery_point,
+                    log_start_offset: closed.log_start_offset,
+                },
+            )),
+            Err(source) => {
+                error!(
+                    topic = self.topic(),
+                    partition = self.index(),
+                    "close log: {source}"
+                );
+                None
+            }
+        }
+    }
+}
+
+/// The journal's settings out of the topic's.
+pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
+    let unsigned = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    LogConfig {
+        segment_bytes: unsigned(config.segment_bytes),
+        segment_ms: config.segment_ms,
+        index_interval_bytes: unsigned(config.index_interval_bytes),
+        segment_index_bytes: unsigned(config.segment_index_bytes),
+        // Only `delete` gives up old records.
+        retention_ms: if config.deletes {
+            config.retention_ms
+        } else {
+            -1
+        },
+        retention_bytes: if config.deletes {
+            config.retention_bytes
+        } else {
+            -1
+        },
+        compact: config.compacted,
+    }
+}
+
+/// Kafka's `partition.metadata`: whose folder this is.
+fn write_identity(dir: &Path, topic: &Topic) -> io::Result<()> {
+    let path = dir.join(IDENTITY_FILE);
+    let content = format!("version: 0\ntopic_id: {}\n", topic.id);
+    match std::fs::read_to_string(&path) {
+        Ok(present) if present.trim_end() == content.trim_end() => Ok(()),
+        _ => std::fs::write(path, content),
+    }
+}
