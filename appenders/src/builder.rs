@@ -5,13 +5,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use logway_client::{Acks, ClientConfig, Compression, ConfigError, Producer, ProducerConfig};
+use logway_client::{
+    Acks, Admin, ClientConfig, Compression, ConfigError, Producer, ProducerConfig,
+};
 use tokio::{runtime, sync::mpsc};
 
 use crate::{
     appender::{Appender, Key, Keying, Settings},
     budget::{Budget, FullPolicy},
     guard::Guard,
+    keyed::Partitions,
     layer::LogwayLayer,
     layout::{CustomValue, JsonLayout, Layout, PatternError, PatternLayout},
     local,
@@ -277,6 +280,12 @@ impl Builder {
             .service
             .clone()
             .unwrap_or_else(|| self.client_id.clone());
+        let topic: Arc<str> = self.topic.as_str().into();
+        let keyed = self.keying != Keying::None && self.partition.is_none();
+        let partitions = match keyed.then(|| Admin::new(client.clone())).transpose()? {
+            Some(admin) => Some(Partitions::follow(admin, topic.clone())),
+            None => None,
+        };
         let config = ProducerConfig {
             client,
             acks: self.acks,
@@ -291,8 +300,9 @@ impl Builder {
         let producer = Producer::new(config)?;
         Ok(ProducerSink {
             producer,
-            topic: self.topic.as_str().into(),
+            topic,
             partition: self.partition,
+            partitions,
         })
     }
 

@@ -33,6 +33,7 @@ mod budget;
 mod builder;
 mod event;
 mod guard;
+mod keyed;
 mod layer;
 mod layout;
 mod local;

@@ -8,6 +8,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use bytes::Bytes;
 use logway_client::{EncodedBatch, Producer, SendError};
 
+use crate::keyed::{Choice, Partitions};
+
 /// One record batch, encoded and sealed.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
@@ -41,18 +43,36 @@ pub(crate) trait Sink: Send + 'static {
 pub(crate) struct ProducerSink {
     pub(crate) producer: Producer,
     pub(crate) topic: Arc<str>,
+    /// The partition of everything, whatever the key.
     pub(crate) partition: Option<i32>,
+    /// Where keys decide.
+    pub(crate) partitions: Option<Partitions>,
+}
+
+impl ProducerSink {
+    fn choose(&self, batch: &Outgoing) -> Choice {
+        match (self.partition, &self.partitions, &batch.key) {
+            (Some(partition), ..) => Choice::Partition(partition),
+            (None, Some(partitions), Some(key)) => partitions.choose(key),
+            _ => Choice::Any,
+        }
+    }
 }
 
 impl Sink for ProducerSink {
     fn try_send(&mut self, batch: &Outgoing) -> Result<Landing, NotTaken> {
+        let partition = match self.choose(batch) {
+            Choice::Partition(partition) => Some(partition),
+            Choice::Any => None,
+            Choice::NotYet => return Err(NotTaken::Full),
+        };
         let encoded = EncodedBatch {
             bytes: batch.bytes.clone(),
             records: batch.records,
         };
         match self
             .producer
-            .try_send_batch(&self.topic, self.partition, encoded)
+            .try_send_batch(&self.topic, partition, encoded)
         {
             Ok(delivery) => Ok(Box::pin(async move {
                 delivery
