@@ -25,6 +25,8 @@ pub(crate) struct EpochEntry {
 pub(crate) struct Epochs {
     path: PathBuf,
     entries: Arc<[EpochEntry]>,
+    /// What the file says, if there is a usable one.
+    in_file: Option<Arc<[EpochEntry]>>,
     /// Counts the changes; the two below say which of them have reached the file and the disk.
     version: u64,
     written: u64,
@@ -40,9 +42,11 @@ impl Epochs {
             Content::Missing | Content::Damaged => None,
         };
         let is_there = read.is_some();
+        let in_file: Option<Arc<[EpochEntry]>> = read.map(Arc::from);
         let epochs = Epochs {
             path,
-            entries: read.unwrap_or_default().into(),
+            entries: in_file.clone().unwrap_or_else(|| Arc::from([])),
+            in_file,
             // What was found may be in the page cache only, left there by a killed process.
             version: u64::from(is_there),
             written: u64::from(is_there),
@@ -119,9 +123,17 @@ impl Epochs {
         if self.written == self.version {
             return Ok(());
         }
+        if self.in_file.as_ref() == Some(&self.entries) {
+            if self.synced == self.written {
+                self.synced = self.version;
+            }
+            self.written = self.version;
+            return Ok(());
+        }
         let line = |entry: &EpochEntry| format!("{} {}", entry.epoch, entry.start_offset);
         let lines: Vec<String> = self.entries.iter().map(line).collect();
         checkpoint::write(disk, &self.path, &lines, Durability::Later)?;
+        self.in_file = Some(self.entries());
         self.written = self.version;
         Ok(())
     }

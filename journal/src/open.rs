@@ -40,6 +40,9 @@ pub struct Recovery {
 impl Log {
     /// Opens the log in `dir`, which is created if it is missing (its parent is not), and recovers
     /// it as far as `recovery` says.
+    ///
+    /// If [`Log::recovery_point`] then is lower than `recovery` said, the caller writes it to the
+    /// checkpoint before anything is appended: new records must not pass for durable ones.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -122,8 +125,8 @@ impl Log {
         if recovery.clean && !repaired {
             epochs.found_clean();
         }
-        epochs.truncate_end(log_end_offset);
         epochs.truncate_start(log_start_offset);
+        epochs.truncate_end(log_end_offset);
         epochs.write(&*disk)?;
         let promised = if recovery.clean {
             log_end_offset

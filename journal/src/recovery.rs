@@ -200,6 +200,7 @@ impl Recoverer<'_> {
             tracing::error!(dir = %self.dir.display(), segment = found.base_offset,
                 found_end = scanned.next_offset,
                 "the log is damaged in a part that was durable; verifying the whole segment");
+            self.epochs.truncate_end(found.base_offset);
             scanned = self.scan(found, found.base_offset)?;
         }
         if let Some(fault) = &scanned.fault {

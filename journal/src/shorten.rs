@@ -75,7 +75,7 @@ impl Log {
             .closed
             .first()
             .map_or(self.active.base_offset(), |s| s.base_offset());
-        if offset <= first {
+        if offset < first {
             self.restart_at(offset, now_ms)?;
             return Ok(offset);
         }
@@ -116,21 +116,43 @@ impl Log {
         let empty = ActiveSegment::empty(SegmentFiles::new(&*disk, &dir, offset), now_ms);
         self.log_start_offset = offset;
         self.show(Arc::from([]), empty.view, offset);
-        // The newest goes first: should this be interrupted, the log is truncated, not beheaded.
-        remove_segment(&*disk, &dir, self.active.base_offset())?;
-        for segment in self.closed.iter().rev() {
-            remove_segment(&*disk, &dir, segment.base_offset())?;
+        let old = self.closed.iter().map(|segment| segment.base_offset());
+        let old: Vec<i64> = old.chain([self.active.base_offset()]).collect();
+        let (older, newer) = old.split_at(old.partition_point(|base| *base < offset));
+        // Some segment that knows the offset is there at any time, or a crash would begin at 0.
+        let (new, newer) = match newer.split_first() {
+            Some((same, newer)) if *same == offset => (None, newer),
+            _ => (Some(self.create_durably(offset, now_ms)?), newer),
+        };
+        for base_offset in newer.iter().rev() {
+            remove_segment(&*disk, &dir, *base_offset)?;
+        }
+        self.active = match new {
+            Some(new) => new,
+            None => self.create_durably(offset, now_ms)?,
+        };
+        for base_offset in older {
+            remove_segment(&*disk, &dir, *base_offset)?;
         }
         self.closed = Arc::from([]);
-        self.active = ActiveSegment::create(&*disk, &dir, offset, now_ms)?;
         self.log_end_offset = offset;
         self.epochs.truncate_end(offset);
         self.epochs.truncate_start(offset);
         self.epochs.write(&*disk)?;
         self.durable.truncate(offset);
-        self.durable.note_dir_change();
         self.publish();
         Ok(())
+    }
+
+    /// A new, empty segment that a crash cannot take away, in place of one of the same name.
+    fn create_durably(&self, offset: i64, now_ms: i64) -> Result<ActiveSegment, DiskError> {
+        let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
+        let segment = ActiveSegment::create(disk, dir, offset, now_ms)?;
+        let synced = segment.view.files.log.sync_data();
+        synced
+            .and_then(|()| disk.sync_dir(dir))
+            .map_err(DiskError::of("sync", path_of(dir, offset, LOG_SUFFIX)))?;
+        Ok(segment)
     }
 
     /// Where the file has to be cut, and the offset at which the log then ends.

@@ -75,9 +75,16 @@ impl Run {
         promise: Promise,
     ) -> Result<Run, (Promise, Stopped)> {
         let opened = (|| {
-            let data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref())?;
+            let mut data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref())?;
             let recovery = data.recovery(FOLDER);
             let log = Log::open(Arc::new(disk.clone()), dir(), config.clone(), recovery, 0)?;
+            if log.recovery_point() < recovery.recovery_point {
+                let state = LogState {
+                    recovery_point: log.recovery_point(),
+                    log_start_offset: log.log_start_offset(),
+                };
+                data.write_checkpoints([(FOLDER, state)])?;
+            }
             Ok((data, log))
         })();
         match opened {
