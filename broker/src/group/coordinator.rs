@@ -73,10 +73,13 @@ impl GroupCoordinator {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        coordinator.tasks.spawn_blocking({
-            let coordinator = Arc::clone(&coordinator);
-            move || coordinator.load()
-        });
+        if coordinator.log.partitions().is_none() {
+            // Nobody has used groups yet: there is nothing to read.
+            coordinator.loaded.store(true, Ordering::Release);
+        } else {
+            let loading = Arc::clone(&coordinator);
+            coordinator.tasks.spawn_blocking(move || loading.load());
+        }
         coordinator
             .tasks
             .spawn(Arc::clone(&coordinator).store_writes());

@@ -378,6 +378,12 @@ async fn groups_are_listed_and_described_in_every_version() {
         1
     );
     assert_eq!(client.ask(5, &filter(&[], &["consumer"])).await.groups, []);
+    describe_in_every_version(&mut client).await;
+    server.stop().await;
+}
+
+/// "alive" has one member, "nosuch" does not exist.
+async fn describe_in_every_version(client: &mut Client) {
     for version in 0..=6 {
         let request = DescribeGroupsRequest {
             groups: vec![Text::from("alive"), Text::from("nosuch")],
@@ -407,7 +413,6 @@ async fn groups_are_listed_and_described_in_every_version() {
             (error.code(), "Dead")
         );
     }
-    server.stop().await;
 }
 
 #[tokio::test]
