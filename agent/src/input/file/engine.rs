@@ -27,10 +27,12 @@ const SLICE_BYTES: usize = 256 * 1024;
 /// Slices between two looks at outcomes and clock.
 const SLICES_PER_STEP: usize = 16;
 
-/// Periods of the file input; all but the first two exist for tests.
+/// Periods of the file input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
     pub(crate) scan_every: Duration,
+    /// The wait after a scan is at least this many times what it took, so that scanning stays cheap.
+    pub(crate) scan_share: u32,
     pub(crate) close_inactive: Duration,
     /// First and longest wait between two looks at an open file.
     pub(crate) poll_first: Duration,
@@ -51,6 +53,7 @@ impl Default for Timing {
     fn default() -> Self {
         Timing {
             scan_every: Duration::from_secs(1),
+            scan_share: 100,
             close_inactive: Duration::from_mins(5),
             poll_first: Duration::from_millis(100),
             poll_last: Duration::from_millis(250),
@@ -409,7 +412,7 @@ impl Engine {
         if tailed.cursor.scanned > look.size {
             tailed.cursor.scanned = tailed.cursor.line_start;
         }
-        if tailed.is_resending() && !tailed.still_holds(file)? {
+        if tailed.needs_proof() && !tailed.still_holds(file)? {
             return Ok((Pass::Replaced, look));
         }
         let lane = tailed.lane.expect("set before the first pass");

@@ -105,11 +105,6 @@ impl Fingerprint {
         self.len += bytes.len() as u64;
     }
 
-    /// Whether it covers all it ever will of a file of `size` bytes.
-    pub(crate) fn covers(self, size: u64) -> bool {
-        self.len >= size.min(FINGERPRINT_BYTES_MAX)
-    }
-
     /// Grows over bytes of `source` that it does not cover yet, up to `end`.
     pub(crate) fn grow(&mut self, source: &impl ReadAt, end: u64) -> io::Result<()> {
         let end = end.min(FINGERPRINT_BYTES_MAX);

@@ -24,8 +24,6 @@ use crate::telemetry::Telemetry;
 
 /// How often a file's `seen_ms` is brought up to date.
 const SEEN_EVERY_MS: u64 = 3_600_000;
-/// The wait after a scan is at least this many times what it took: scanning costs at most 1% of a core.
-const SCAN_SHARE: u32 = 100;
 
 /// A file that no known one stands for.
 #[derive(Debug)]
@@ -103,7 +101,7 @@ impl Engine {
             self.telemetry.scans_incomplete.inc();
         }
         let took = started.elapsed();
-        let wait = self.timing.scan_every.max(took * SCAN_SHARE);
+        let wait = self.timing.scan_every.max(took * self.timing.scan_share);
         self.next_scan = (!self.once).then(|| clock.now + wait);
         self.report(took.as_secs_f64());
     }
@@ -421,7 +419,7 @@ impl Engine {
             Phase::Unproven if tailed.scan < self.scans && complete => {
                 let known_place =
                     tailed.locator.ino == candidate.locator.ino && tailed.path == candidate.path;
-                known_place || tailed.acks.committed().0 >= super::evidence::FINGERPRINT_BYTES_MAX
+                known_place || tailed.sent.offset >= super::evidence::FINGERPRINT_BYTES_MAX
             }
             _ => false,
         }

@@ -10,6 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use tracing::debug;
+
 use super::evidence::{Fingerprint, Frontier, Locator, Tail};
 use super::frame::Cursor;
 use crate::checkpoint::{FileId, FileRecord};
@@ -100,17 +102,18 @@ pub(super) enum Proof {
 /// Compares a file with what is remembered.
 pub(super) fn prove(record: &FileRecord, file: &File) -> io::Result<Proof> {
     let size = file.metadata()?.len();
-    if size < record.acked.offset || !record.fingerprint.holds(file)? {
-        return Ok(Proof::Other);
-    }
-    let Some(tail) = record.acked.tail_in(file)? else {
-        return Ok(Proof::Other);
+    let begins = record.fingerprint.holds(file)?;
+    let acked = record.acked.tail_in(file)?;
+    let sent = record.sent.tail_in(file)?;
+    let sent_stands = record.sent.offset <= record.acked.offset || sent.is_some();
+    let proof = match acked {
+        Some(tail) if begins && sent_stands => Proof::Same(tail),
+        Some(tail) if begins => Proof::SameUpToAcked(tail),
+        _ => Proof::Other,
     };
-    let sent = record.sent;
-    if sent.offset > record.acked.offset && (size < sent.offset || sent.tail_in(file)?.is_none()) {
-        return Ok(Proof::SameUpToAcked(tail));
-    }
-    Ok(Proof::Same(tail))
+    debug!(origin = %record.id, size, begins, acked = record.acked.offset, acked_stands = acked.is_some(),
+        sent = record.sent.offset, sent_stands, "compared a file with what is known of it");
+    Ok(proof)
 }
 
 /// Opens a path for reading without ever waiting: a FIFO in its place must not stop the reader.
@@ -187,11 +190,17 @@ impl Tailed {
         self.cursor.line_start < self.sent.offset
     }
 
-    /// Whether `file` still holds all that was read and sent of it.
+    /// Whether the bytes before the cursor are too few to prove anything, or not all that was sent.
+    pub(super) fn needs_proof(&self) -> bool {
+        self.is_resending() || self.cursor.line_start < self.fingerprint.len
+    }
+
+    /// Whether `file` still holds all that was seen, read and sent of it.
     pub(super) fn still_holds(&self, file: &File) -> io::Result<bool> {
-        if self.is_resending()
-            && !(self.fingerprint.holds(file)? && self.sent.tail_in(file)?.is_some())
-        {
+        if self.needs_proof() && !self.fingerprint.holds(file)? {
+            return Ok(false);
+        }
+        if self.is_resending() && self.sent.tail_in(file)?.is_none() {
             return Ok(false);
         }
         let at = self.cursor.line_start;

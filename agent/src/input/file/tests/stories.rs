@@ -522,3 +522,20 @@ fn t5_truncated_after_a_crash_before_the_unacknowledged_lines_were_read_again() 
         (&stored[1].origin, stored[1].position)
     );
 }
+
+#[test]
+fn replaced_between_its_discovery_and_its_first_line() {
+    let mut rig = Rig::new();
+    rig.mood(Mood::Away);
+    rig.append("a.log", "seen, never read\n");
+    rig.run(2);
+    truncate(&rig.path("a.log"));
+    rig.append("a.log", "another content that is longer\n");
+    rig.mood(Mood::Ack);
+    rig.run(10);
+    rig.crash();
+    rig.start();
+    rig.run(10);
+    assert_eq!(rig.lines(), ["another content that is longer"]);
+    assert_eq!(rig.stored().len(), 1, "it is recognised after a restart");
+}
