@@ -190,6 +190,14 @@ async fn groups_and_their_offsets() {
             .collect::<Vec<_>>(),
         [(0, 3)]
     );
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_dead() {
+    let Some(client) = client("a_group_that_does_not_exist_is_dead") else {
+        return;
+    };
+    let admin = Admin::new(client).unwrap();
     let nobody = fresh("nobody");
     let dead = admin
         .describe_groups(&[&nobody])
