@@ -191,6 +191,7 @@ impl Appender {
                 Err(Refusal::TooLarge) => {
                     return self.lose(&shard, record.level, time, Cause::TooLarge);
                 }
+                Err(Refusal::Closed) => return self.lose_closed(record.level, time),
                 Err(Refusal::NoRoom(bytes)) => {
                     self.wake.some();
                     deadline = deadline.or_else(|| rules.budget.deadline());
@@ -207,10 +208,22 @@ impl Appender {
         self.wake.some();
     }
 
+    /// Counts an event that nobody will report any more.
+    fn lose_closed(&self, level: Level, time: Moment) {
+        self.totals
+            .lock()
+            .loss
+            .one(level, time.millis(), Cause::Closed);
+    }
+
     fn shard(&self) -> Arc<Shard> {
         let register = || {
             let shard = Arc::new(Shard::default());
-            self.shards.lock().push(shard.clone());
+            let mut shards = self.shards.lock();
+            if self.closed.load(Ordering::Relaxed) {
+                shard.close();
+            }
+            shards.push(shard.clone());
             shard
         };
         local::shard(self.id, register).unwrap_or_else(|| self.spare.clone())
@@ -250,7 +263,7 @@ impl Appender {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// The threads may forget their shards.
+    /// Nothing is appended from now on; the threads may forget their shards.
     pub(crate) fn close_shards(&self) {
         self.shards.lock().iter().for_each(|shard| shard.close());
     }

@@ -20,7 +20,8 @@ pub enum FullPolicy {
     /// TRACE, DEBUG and INFO are dropped when less than a fifth of the buffer is free (logback's
     /// `discardingThreshold`), so that WARN and ERROR find room longer. The caller never waits.
     KeepWarnings,
-    /// The caller waits for room up to this long; then the event is dropped and counted.
+    /// The caller waits for room up to this long; then the event is dropped and counted. The whole
+    /// thread waits, that of an asynchronous runtime too.
     Block {
         /// Longest wait for one event.
         timeout: Duration,

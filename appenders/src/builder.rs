@@ -282,10 +282,8 @@ impl Builder {
             .unwrap_or_else(|| self.client_id.clone());
         let topic: Arc<str> = self.topic.as_str().into();
         let keyed = self.keying != Keying::None && self.partition.is_none();
-        let partitions = match keyed.then(|| Admin::new(client.clone())).transpose()? {
-            Some(admin) => Some(Partitions::follow(admin, topic.clone())),
-            None => None,
-        };
+        let admin = keyed.then(|| Admin::new(client.clone())).transpose()?;
+        let partitions = admin.map(|admin| Partitions::follow(admin, topic.clone()));
         let config = ProducerConfig {
             client,
             acks: self.acks,

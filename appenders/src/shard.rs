@@ -4,8 +4,6 @@
 //! long enough to take the batches away; encoding, compression and sending happen outside it. A batch
 //! never holds more bytes than were granted to it. Step 4′ of the hallway.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use logway_protocol::{batch_builder::BatchBuilder, compression::Compression};
 use parking_lot::Mutex;
 use tracing::Level;
@@ -56,7 +54,6 @@ pub(crate) struct Batch {
 /// The batches of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
-    closed: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -65,6 +62,7 @@ struct Inner {
     open: Vec<Batch>,
     full: Vec<Batch>,
     counts: Counts,
+    closed: bool,
 }
 
 /// What happened on a thread since the worker last looked.
@@ -82,6 +80,8 @@ pub(crate) enum Refusal {
     NoRoom(usize),
     /// The record is larger than an event may be.
     TooLarge,
+    /// Nobody takes batches from here any more.
+    Closed,
 }
 
 impl Shard {
@@ -94,6 +94,9 @@ impl Shard {
         }
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
+        if inner.closed {
+            return Err(Refusal::Closed);
+        }
         let open = inner
             .open
             .iter()
@@ -139,13 +142,13 @@ impl Shard {
         self.inner.lock().counts
     }
 
-    /// Says that nobody will take from it any more.
+    /// From now on nothing is appended.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.inner.lock().closed = true;
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.inner.lock().closed
     }
 }
 

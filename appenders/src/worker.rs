@@ -32,7 +32,7 @@ use crate::{
 /// Bytes that a waiting batch costs besides its content.
 const BATCH_COST: usize = 256;
 /// Pause before a sink that had no room is tried again, if nothing lands before.
-const RETRY: Duration = Duration::from_millis(50);
+const RETRY: Duration = Duration::from_millis(200);
 /// Least time between two reports of lost events.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Most flushes that are waited for at a time.
@@ -366,7 +366,15 @@ impl<S: Sink> Worker<S> {
 
     /// Gives up what is left and lets go of the sink.
     async fn finish(mut self) {
-        let now = Instant::now();
+        // What a thread appended while the shutdown began.
+        self.appender.close_shards();
+        let mut late = Vec::new();
+        let (loss, _) = self.appender.take(true, &mut late);
+        self.losses.merge(&loss);
+        for batch in late {
+            self.appender.settings.rules.budget.give_back(batch.granted);
+            self.lost(&batch.tally, Cause::Unsent);
+        }
         let left: Vec<Held> = std::mem::take(&mut self.outstanding)
             .into_values()
             .collect();
@@ -380,12 +388,11 @@ impl<S: Sink> Worker<S> {
         if !self.losses.is_empty() {
             status::report(&format!("at shutdown, {}", self.losses.text()));
         }
-        self.appender.close_shards();
         let Some(Stopping { deadline, answer }) = self.stopping.take() else {
             return;
         };
         self.sink
-            .close(deadline.saturating_duration_since(now))
+            .close(deadline.saturating_duration_since(Instant::now()))
             .await;
         answer.try_send(()).ok();
     }

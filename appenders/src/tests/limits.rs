@@ -32,7 +32,7 @@ fn a_million_calls_with_the_broker_away() {
     let (layer, guard) = broker.start(small().compression(Compression::None));
     let dispatch = Dispatch::new(subscriber(layer));
     with_default(&dispatch, || {
-        (0..CALLS).for_each(|event| info!("event {event}"))
+        (0..CALLS).for_each(|event| info!("event {event}"));
     });
     let metrics = guard.metrics();
     assert_eq!(metrics.enqueued + metrics.dropped.full, CALLS);
@@ -79,9 +79,9 @@ fn compressed_batches_leave_room_for_more() {
         // The pauses for a flush give the worker the chance to compress.
         for _ in 0..200 {
             with_default(&dispatch, || {
-                (0..100).for_each(|_| info!("the same over and over again"))
+                (0..100).for_each(|_| info!("the same over and over again"));
             });
-            let _ = guard.flush(Duration::from_millis(1));
+            assert_eq!(guard.flush(Duration::from_millis(1)).sent, 0);
         }
         guard.metrics().enqueued
     };
@@ -204,7 +204,7 @@ fn a_full_sink_is_not_asked_without_end() {
     let broker = FakeBroker::new(false, 0);
     let (layer, guard) = broker.start(small());
     with_default(&Dispatch::new(subscriber(layer)), || info!("waits"));
-    let _ = guard.flush(Duration::from_millis(200));
+    assert_eq!(guard.flush(Duration::from_millis(200)).pending, 1);
     assert!(broker.offers() < 50, "{} offers", broker.offers());
 }
 
