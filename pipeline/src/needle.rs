@@ -24,9 +24,7 @@ impl Needle {
         }
         let bytes = text.as_bytes().to_ascii_lowercase();
         let rare_at = (0..bytes.len()).min_by_key(|at| frequency(bytes[*at]))?;
-        let escaped_in_json = bytes
-            .iter()
-            .any(|byte| *byte < 0x20 || *byte >= 0x7f || matches!(byte, b'"' | b'\\'));
+        let escaped_in_json = bytes.iter().any(|byte| Needle::may_be_escaped(*byte));
         Some(Needle {
             text: bytes,
             rare_at,
@@ -38,6 +36,16 @@ impl Needle {
     #[must_use]
     pub fn words(text: &str) -> Vec<Needle> {
         text.split_whitespace().filter_map(Needle::new).collect()
+    }
+
+    /// The text in ASCII lower case.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Whether JSON may write this byte in another way.
+    pub(crate) fn may_be_escaped(byte: u8) -> bool {
+        byte < 0x20 || byte >= 0x7f || matches!(byte, b'"' | b'\\' | b'/')
     }
 
     /// Whether JSON may write the text differently from how it reads.

@@ -23,9 +23,14 @@ pub(crate) struct PartitionLag {
 }
 
 impl PartitionLag {
+    /// End of the log as far as known: what is stored was there.
+    pub(crate) fn end(&self) -> Option<i64> {
+        self.end.map(|end| end.max(self.stored))
+    }
+
     /// Records not stored yet.
     pub(crate) fn lag(&self) -> Option<i64> {
-        self.end.map(|end| (end - self.stored).max(0))
+        self.end().map(|end| end - self.stored)
     }
 
     /// Age of the newest stored record in seconds; 0 when nothing is missing.

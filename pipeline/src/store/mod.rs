@@ -4,6 +4,7 @@
 //! connection belongs to one thread; readers have their own read-only connections and never wait
 //! for it. One process at a time: a lock file guards the store.
 
+mod blocks;
 mod counts;
 mod dictionary;
 mod error;
@@ -13,6 +14,7 @@ mod retention;
 mod schema;
 mod search;
 mod series;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -46,6 +48,7 @@ pub struct Store {
     path: PathBuf,
     dictionary: dictionary::Dictionary,
     counts: Counts,
+    block: blocks::Block,
     now_ms: i64,
     /// Held until the store is dropped.
     _lock: File,
@@ -68,15 +71,18 @@ impl Store {
         }
         let lock = lock(path)?;
         let conn = schema::open_writer(path)?;
-        let counts = Counts::read(&conn).map_err(|source| OpenError::Sqlite {
+        let sqlite = |source| OpenError::Sqlite {
             path: path.to_path_buf(),
             source,
-        })?;
+        };
+        let counts = Counts::read(&conn).map_err(sqlite)?;
+        let block = blocks::Block::read(&conn, counts.next_id).map_err(sqlite)?;
         Ok(Store {
             conn,
             path: path.to_path_buf(),
             dictionary: dictionary::Dictionary::default(),
             counts,
+            block,
             now_ms: 0,
             _lock: lock,
         })

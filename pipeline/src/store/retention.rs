@@ -48,6 +48,12 @@ impl Store {
                 params![cutoff_ms, STEP_ROWS as i64],
             )
             .map_err(sqlite)?;
+        // A block goes when all its lines are gone.
+        tx.execute(
+            "DELETE FROM blocks WHERE id < (SELECT coalesce(min(id), 0) / ?1 FROM logs)",
+            [super::blocks::BLOCK_LINES],
+        )
+        .map_err(sqlite)?;
         let unparsed = tx
             .execute(
                 "DELETE FROM unparsed WHERE id IN

@@ -55,6 +55,12 @@ CREATE TABLE logs (
 CREATE UNIQUE INDEX logs_by_position ON logs (origin, position) WHERE origin IS NOT NULL;
 CREATE UNIQUE INDEX logs_by_offset ON logs (source, offset) WHERE origin IS NULL;
 CREATE INDEX logs_by_time ON logs (ts);
+CREATE TABLE blocks (                      -- see blocks.rs
+  id     INTEGER PRIMARY KEY,
+  min_ts INTEGER NOT NULL,
+  max_ts INTEGER NOT NULL,
+  bits   BLOB    NOT NULL
+);
 CREATE TABLE series (
   id    INTEGER PRIMARY KEY,
   name  TEXT NOT NULL,

@@ -3,9 +3,9 @@
 //! Invariant: a page is bounded in rows, bytes and time; where it ends, its `next` position goes
 //! on, so that walking the pages yields each matching row once, whatever is stored meanwhile.
 //!
-//! Text is found by walking the rows in page order and comparing bodies; there is no text index.
-//! It costs nothing when storing, finds any substring like grep does, and stops at the page's
-//! limit; figures are in the room's README. Step 12.
+//! Text is found as it is, any substring, like grep does: a small index tells which blocks of lines
+//! cannot hold it (`blocks.rs`), the others are looked at. Texts shorter than four bytes are looked
+//! for in all lines, newest first, until the page is full. `examples/measure.rs` measures it. Step 12.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use super::{blocks, skip};
 use crate::needle::Needle;
 use crate::transform::{Format, Level, logstash};
 
 /// Bytes of bodies on one page.
-const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rows between two looks at the clock.
 const CLOCK_ROWS: u64 = 4096;
 /// Names a wildcard may stand for.
@@ -166,7 +167,7 @@ pub struct Found {
 }
 
 impl Found {
-    fn none() -> Found {
+    pub(super) fn none() -> Found {
         Found {
             rows: Vec::new(),
             next: None,
@@ -181,7 +182,17 @@ impl Found {
 /// # Errors
 /// What SQLite says.
 pub(crate) fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlite::Result<Found> {
-    let Some((sql, params)) = statement(conn, filter, page)? else {
+    let required = blocks::required(&filter.needles);
+    if required.is_empty() {
+        walk(conn, filter, page)
+    } else {
+        skip::find(conn, filter, page, &required)
+    }
+}
+
+/// Finds one page by looking at all lines in page order.
+pub(super) fn walk(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlite::Result<Found> {
+    let Some((sql, params)) = statement(conn, filter, page, false)? else {
         return Ok(Found::none());
     };
     let started = Instant::now();
@@ -193,15 +204,9 @@ pub(crate) fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlit
     while let Some(row) = cursor.next()? {
         found.scanned += 1;
         let position = position_of(row, page)?;
-        let format = if row.get::<_, i64>(6)? == 1 {
-            Format::Logstash
-        } else {
-            Format::Raw
-        };
-        let body = row.get_ref(12)?.as_bytes()?;
-        if matches_all(&filter.needles, format, body) {
-            bytes += body.len();
-            found.rows.push(names.log_row(conn, row, format)?);
+        if let Some(row) = names.matching(conn, row, &filter.needles)? {
+            bytes += row.body.len();
+            found.rows.push(row);
             if found.rows.len() >= page.limit || bytes >= PAGE_BYTES_MAX {
                 found.next = Some(position);
                 return Ok(found);
@@ -217,7 +222,7 @@ pub(crate) fn find(conn: &Connection, filter: &LogFilter, page: Page) -> rusqlit
 }
 
 /// Whether a body holds all needles; in JSON also as unescaped text of the message.
-pub(crate) fn matches_all(needles: &[Needle], format: Format, body: &[u8]) -> bool {
+fn matches_all(needles: &[Needle], format: Format, body: &[u8]) -> bool {
     needles.iter().all(|needle| {
         needle.occurs_in(body)
             || (format == Format::Logstash
@@ -240,10 +245,13 @@ fn position_of(row: &rusqlite::Row<'_>, page: Page) -> rusqlite::Result<Position
 }
 
 /// The statement of a page; `None` when a wanted name does not occur in the store.
-fn statement(
+///
+/// In a `span` the rows have no order, and the ids of its first and last line are bound last.
+pub(super) fn statement(
     conn: &Connection,
     filter: &LogFilter,
     page: Page,
+    span: bool,
 ) -> rusqlite::Result<Option<(String, Vec<Sql>)>> {
     let mut clauses = Vec::new();
     let mut params = Vec::new();
@@ -306,10 +314,16 @@ fn statement(
         clauses.push("origin = ?".to_owned());
         params.push(Sql::Integer(id));
     }
+    let (index, order) = if span {
+        clauses.push("id BETWEEN ? AND ?".to_owned());
+        ("NOT INDEXED", String::new())
+    } else {
+        (index, format!("ORDER BY {order}"))
+    };
     let sql = format!(
         "SELECT id, ts, source, offset, origin, position, format, level, host, path, logger,
                 service, body
-         FROM logs {index} WHERE {} ORDER BY {order}",
+         FROM logs {index} WHERE {} {order}",
         clauses.join(" AND ")
     );
     Ok(Some((sql, params)))
@@ -349,13 +363,31 @@ fn names(conn: &Connection, wanted: &str) -> rusqlite::Result<Vec<i64>> {
 
 /// Names looked up once per page.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     sources: HashMap<i64, (String, i32)>,
     origins: HashMap<i64, String>,
     names: HashMap<i64, String>,
 }
 
 impl Names {
+    /// The row, if its body holds all needles.
+    pub(super) fn matching(
+        &mut self,
+        conn: &Connection,
+        row: &rusqlite::Row<'_>,
+        needles: &[Needle],
+    ) -> rusqlite::Result<Option<LogRow>> {
+        let format = if row.get::<_, i64>(6)? == 1 {
+            Format::Logstash
+        } else {
+            Format::Raw
+        };
+        if !matches_all(needles, format, row.get_ref(12)?.as_bytes()?) {
+            return Ok(None);
+        }
+        self.log_row(conn, row, format).map(Some)
+    }
+
     fn log_row(
         &mut self,
         conn: &Connection,

@@ -561,3 +561,122 @@ fn a_store_of_another_version_is_refused() {
     let text = Store::open(&path).unwrap_err().to_string();
     assert!(text.contains("version 99"), "{text}");
 }
+
+/// Lines of few words in many orders, so that needles of any kind hit some.
+fn many_lines(count: i64) -> Vec<Received> {
+    let words = [
+        "alpha",
+        "Beta",
+        "x1",
+        "gamma-7",
+        "\u{e9}t\u{e9}",
+        "id=4711",
+        "GET /users",
+    ];
+    (0..count)
+        .map(|n| {
+            let pick = |k: i64| words[((n * 31 + k * 17 + n / 7) % 7) as usize];
+            let text = format!("{} {} {n} {}", pick(0), pick(1), pick(n % 5));
+            let mut record = record("logs", n, text.as_bytes());
+            record.timestamp = (n * 7919) % 500;
+            record
+        })
+        .collect()
+}
+
+#[test]
+fn the_block_index_gives_the_same_pages_as_looking_at_all_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let mut store = Store::open(&path).unwrap();
+    let records = many_lines(1_500);
+    // The block being filled survives a restart and a rollback.
+    store_all(&mut store, &records[..700]);
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    let wrong = Advance {
+        group: "g".into(),
+        topic: "logs".into(),
+        partition: 0,
+        epoch: 9,
+        expected: 0,
+        next: 1,
+    };
+    assert!(store.apply(&rows(&records[700..900]), &[wrong]).is_err());
+    store_all(&mut store, &records[700..]);
+    let conn = reader(&path);
+    let mut hits = 0;
+    for query in [
+        "alpha",
+        "BETA x1",
+        "gamma-7 1",
+        " 1234 ",
+        "été 7",
+        "users",
+        "absent",
+        "4711",
+    ] {
+        for (from, to) in [(None, None), (Some(100), Some(300))] {
+            let filter = LogFilter {
+                needles: Needle::new(query).into_iter().collect(),
+                from,
+                to,
+                ..LogFilter::default()
+            };
+            for first in [
+                Page::by_time(Order::Descending, 9),
+                Page::by_time(Order::Ascending, 9),
+                Page::by_id(Order::Ascending, 0, 9),
+                Page::by_id(Order::Descending, i64::MAX, 9),
+            ] {
+                let all = |find: fn(&Connection, &LogFilter, Page) -> rusqlite::Result<Found>| {
+                    let mut page = first;
+                    let mut ids = Vec::new();
+                    loop {
+                        let found = find(&conn, &filter, page).unwrap();
+                        ids.extend(found.rows.iter().map(|row| row.id));
+                        let Some(next) = found.next else { break ids };
+                        page.after = next;
+                    }
+                };
+                let walked = all(search::walk);
+                assert_eq!(all(search::find), walked, "{query} {first:?}");
+                assert!(query != "absent" || walked.is_empty());
+                hits += walked.len();
+            }
+        }
+    }
+    assert!(hits > 1_000);
+    let absent = LogFilter {
+        needles: vec![Needle::new("absent").unwrap()],
+        ..LogFilter::default()
+    };
+    let page = Page::by_time(Order::Descending, 9);
+    assert!(
+        search::find(&conn, &absent, page).unwrap().scanned < 300,
+        "blocks are left out"
+    );
+}
+
+#[test]
+fn a_search_that_runs_out_of_time_goes_on_where_it_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let mut store = Store::open(&path).unwrap();
+    store_all(&mut store, &many_lines(1_000));
+    let conn = reader(&path);
+    let filter = LogFilter {
+        needles: vec![Needle::new("alpha").unwrap()],
+        ..LogFilter::default()
+    };
+    let mut page = Page::by_time(Order::Descending, 10);
+    page.time_max = std::time::Duration::ZERO;
+    let found = search::find(&conn, &filter, page).unwrap();
+    assert!(!found.complete && found.rows.is_empty());
+    let stopped = Page {
+        after: found.next.unwrap(),
+        ..Page::by_time(Order::Descending, 10_000)
+    };
+    let all = Page::by_time(Order::Descending, 10_000);
+    assert_eq!(bodies(&conn, &filter, stopped), bodies(&conn, &filter, all));
+}

@@ -7,6 +7,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, ToSql, Transaction, TransactionBehavior, params};
 
+use super::blocks::Block;
 use super::counts::Counts;
 use super::dictionary::Dictionary;
 use super::error::WriteError;
@@ -39,11 +40,11 @@ impl Store {
     /// [`WriteError::Fenced`] when a partition has another owner; otherwise what SQLite says.
     /// Nothing is changed then, and the same call may be repeated.
     pub fn apply(&mut self, rows: &[Row<'_>], advances: &[Advance]) -> Result<Applied, WriteError> {
-        let before = self.counts.clone();
+        let before = (self.counts.clone(), self.block.clone());
         let done = self.try_apply(rows, advances);
         if done.is_err() {
             self.dictionary.clear();
-            self.counts = before;
+            (self.counts, self.block) = before;
         }
         done
     }
@@ -62,8 +63,8 @@ impl Store {
         }
         let mut applied = Applied::default();
         if !rows.is_empty() {
-            let mut sink =
-                Sink::new(&tx, &mut self.dictionary, &mut self.counts).map_err(sqlite)?;
+            let mut sink = Sink::new(&tx, &mut self.dictionary, &mut self.counts, &mut self.block)
+                .map_err(sqlite)?;
             for row in rows {
                 sink.store(row, &mut applied).map_err(sqlite)?;
             }
@@ -81,6 +82,7 @@ struct Sink<'tx, 'store> {
     tx: &'tx Transaction<'tx>,
     dictionary: &'store mut Dictionary,
     counts: &'store mut Counts,
+    block: &'store mut Block,
     log: CachedStatement<'tx>,
     point: CachedStatement<'tx>,
     point_again: CachedStatement<'tx>,
@@ -94,6 +96,7 @@ impl<'tx, 'store> Sink<'tx, 'store> {
         tx: &'tx Transaction<'tx>,
         dictionary: &'store mut Dictionary,
         counts: &'store mut Counts,
+        block: &'store mut Block,
     ) -> rusqlite::Result<Self> {
         Ok(Sink {
             log: tx.prepare_cached(
@@ -116,6 +119,7 @@ impl<'tx, 'store> Sink<'tx, 'store> {
             tx,
             dictionary,
             counts,
+            block,
             source: None,
             ids: Vec::new(),
         })
@@ -166,6 +170,8 @@ impl<'tx, 'store> Sink<'tx, 'store> {
             applied.repeats += 1;
         } else {
             applied.lines += 1;
+            let id = self.counts.next_id;
+            self.block.add(self.tx, id, line.timestamp, line.body)?;
             self.counts.next_id += 1;
         }
         Ok(())

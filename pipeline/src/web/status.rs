@@ -83,7 +83,7 @@ pub(crate) async fn lag(State(app): State<Arc<App>>) -> Result<Json<Value>, ApiE
             "partition": offset.partition,
             "assigned": own.is_some(),
             "stored_offset": own.map(|own| own.stored).or(known),
-            "end_offset": own.and_then(|own| own.end),
+            "end_offset": own.and_then(crate::source::PartitionLag::end),
             "lag": own.and_then(crate::source::PartitionLag::lag),
             "lag_seconds": own.and_then(|own| own.lag_seconds(now_ms)),
             "last_timestamp": own.and_then(|own| own.last_timestamp),
