@@ -43,6 +43,9 @@ pub(crate) struct Numbering {
     next: i32,
     /// The numbers given out cannot be used any more: begin anew.
     pub(crate) broken: bool,
+    /// The broker stored something under this name. Before that it takes any number as the first:
+    /// a second batch would overtake a first one that failed.
+    pub(crate) confirmed: bool,
 }
 
 impl Numbering {
@@ -50,8 +53,7 @@ impl Numbering {
     pub(crate) fn restart(&mut self, producer: Identity) {
         *self = Self {
             producer: Some(producer),
-            next: 0,
-            broken: false,
+            ..Self::default()
         };
     }
 

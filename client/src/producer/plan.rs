@@ -367,6 +367,7 @@ fn may_go(queue: &mut PartitionQueue, leader: i32, identity: super::idempotence:
         return true;
     }
     queue.numbering.producer == Some(identity)
+        && queue.numbering.confirmed
         && queue.in_flight_node == leader
         && queue.in_flight.len() < IDEMPOTENT_IN_FLIGHT_MAX
 }

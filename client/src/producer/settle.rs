@@ -141,6 +141,10 @@ impl Sender {
 
     fn settle_stored(&mut self, item: Item, base_offset: i64, log_append_time: Option<i64>) {
         self.land(&item);
+        self.with_queue(&item, |queue| {
+            let used = item.batch.sequence.map(|sequence| sequence.producer);
+            queue.numbering.confirmed |= used.is_some() && used == queue.numbering.producer;
+        });
         let partition = item.partition;
         self.shared
             .stored(item.batch, partition, base_offset, log_append_time);

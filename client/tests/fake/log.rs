@@ -15,6 +15,9 @@ pub(crate) struct Log {
     batches: Vec<(i64, Bytes)>,
     end: i64,
     producers: HashMap<i64, Producer>,
+    /// Refuse a producer that is not known and does not begin at 0. Kafka before 2.5 did; later
+    /// ones take any number from a producer they do not know.
+    pub(crate) is_strict: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +90,9 @@ impl Log {
 
     fn check_numbers(&self, header: &BatchHeader) -> Result<(), ErrorCode> {
         match self.producers.get(&header.producer_id) {
-            None if header.base_sequence != 0 => Err(ErrorCode::UnknownProducerId),
+            None if header.base_sequence != 0 && self.is_strict => {
+                Err(ErrorCode::UnknownProducerId)
+            }
             None => Ok(()),
             Some(known) if header.producer_epoch < known.epoch => {
                 Err(ErrorCode::InvalidProducerEpoch)

@@ -140,6 +140,7 @@ async fn order_is_kept_without_idempotence() {
 #[tokio::test]
 async fn a_broker_that_forgets_its_producers_is_numbered_anew() {
     let fake = Fake::start(1, 1).await;
+    fake.state(|state| state.logs[0].is_strict = true);
     let mut n = 0;
     fake.faults(move |api| {
         n += usize::from(api == ApiKey::Produce);

@@ -98,14 +98,23 @@ impl Table {
         self.plan_at(Instant::now())
     }
 
-    /// Takes items as answered.
+    /// Takes items as stored.
     fn land(&mut self, plan: Plan) {
         for item in plan.requests.into_values().flatten() {
             let queue = self.queue(item.partition);
+            queue.numbering.confirmed = true;
             queue
                 .in_flight
                 .retain(|order| Some(*order) != item.batch.order);
         }
+    }
+
+    /// As if the partition had stored something of this producer before.
+    fn confirm(&mut self, partition: i32) {
+        let identity = self.identity.known().unwrap();
+        let numbering = &mut self.queue(partition).numbering;
+        numbering.restart(identity);
+        numbering.confirmed = true;
     }
 
     fn queue(&mut self, partition: i32) -> &mut crate::producer::accumulator::PartitionQueue {
@@ -149,6 +158,14 @@ fn idempotent_partitions_have_five_in_flight_others_one() {
     for n in 0..8 {
         table.send(Some(0), None, &format!("{n}"));
     }
+    let first = table.plan();
+    assert_eq!(first.requests.len(), 1);
+    let early = table.plan().requests;
+    assert!(
+        early.is_empty(),
+        "the broker would take the second without the first"
+    );
+    table.land(first);
     for sent in 1..=6 {
         let plan = table.plan();
         assert_eq!(
@@ -179,6 +196,7 @@ fn what_was_sent_before_goes_first_and_alone() {
     for n in 0..4 {
         table.send(Some(0), None, &format!("{n}"));
     }
+    table.confirm(0);
     let mut sent: Vec<_> = (0..3)
         .flat_map(|_| table.plan().requests.into_values().flatten())
         .collect();
@@ -213,6 +231,7 @@ fn a_gap_is_closed_by_a_new_epoch_once_nothing_is_in_flight() {
     for n in 0..3 {
         table.send(Some(0), None, &format!("{n}"));
     }
+    table.confirm(0);
     let (first, second) = (table.plan(), table.plan());
     table.queue(0).numbering.broken = true;
     table.land(first);
