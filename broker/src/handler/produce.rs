@@ -25,6 +25,8 @@ use crate::partition::{AppendError, BatchRefusal, Partition, client_batch};
 
 /// `acks=all`.
 const ACKS_ALL: i16 = -1;
+/// Replicas in sync: this one.
+const IN_SYNC: i64 = 1;
 /// Shortest wait for the disk: an fsync is not a replica, a client need not have reckoned with it.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// Longest wait for the disk that a client may ask for.
@@ -132,6 +134,9 @@ fn append_one(
     let records = data.records.as_ref().filter(|records| !records.is_empty());
     let records: &Bytes = records.ok_or(BatchRefusal::NotOneBatch(0))?;
     let config = partition.config();
+    if request.acks == ACKS_ALL && config.min_insync_replicas > IN_SYNC {
+        return Err(Failure::of(ErrorCode::NotEnoughReplicas));
+    }
     let (batch_header, batch) = client_batch(records, &config, now)?;
     let appended = partition.append(&batch_header, &batch, now)?;
     if appended.duplicate {

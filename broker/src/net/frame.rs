@@ -63,8 +63,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 
     /// True while a frame has begun and is not complete: such a sender must keep sending.
     pub(crate) fn is_partial(&self) -> bool {
-        // A frame that waits for the budget is our delay, not the sender's.
-        (self.announced.is_some() && self.permit.is_some()) || !self.buffer.is_empty()
+        match self.announced {
+            // A frame that waits for the budget is our delay, not the sender's.
+            Some(_) => self.permit.is_some(),
+            None => !self.buffer.is_empty(),
+        }
     }
 
     /// Bytes received so far: moves exactly when the sender makes progress.
