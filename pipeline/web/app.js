@@ -57,8 +57,9 @@ function keys(event) {
     flipTheme();
   } else if (event.key === "/") {
     event.preventDefault();
-    if (!VIEWS[current].focus) location.hash = "#/logs";
-    requestAnimationFrame(() => VIEWS[current].focus?.());
+    if (VIEWS[current].focus) return VIEWS[current].focus();
+    window.addEventListener("hashchange", () => VIEWS[current].focus?.(), { once: true });
+    location.hash = "#/logs";
   }
   return undefined;
 }

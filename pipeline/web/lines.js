@@ -2,7 +2,7 @@
 
 import { clock, el, marked } from "./dom.js";
 
-const LEVELS = [["", "any level"], ["DEBUG+", "DEBUG and above"], ["INFO+", "INFO and above"], ["WARN+", "WARN and above"], ["ERROR+", "ERROR and above"], ["TRACE", "TRACE only"], ["DEBUG", "DEBUG only"], ["INFO", "INFO only"], ["NOTICE", "NOTICE only"], ["WARN", "WARN only"], ["ERROR", "ERROR only"], ["FATAL", "FATAL only"]];
+const LEVELS = [["", "any level"], ["DEBUG+", "≥ DEBUG"], ["INFO+", "≥ INFO"], ["WARN+", "≥ WARN"], ["ERROR+", "≥ ERROR"], ["TRACE", "TRACE only"], ["DEBUG", "DEBUG only"], ["INFO", "INFO only"], ["NOTICE", "NOTICE only"], ["WARN", "WARN only"], ["ERROR", "ERROR only"], ["FATAL", "FATAL only"]];
 const RANGES = [["", "all time"], ["now-15m", "15 minutes"], ["now-1h", "1 hour"], ["now-24h", "24 hours"], ["now-7d", "7 days"], ["now-30d", "30 days"]];
 
 /** Builds the inputs of a filter form. `onchange` gets the parameters of the API. */
@@ -57,16 +57,26 @@ export function lineElement(row, marks, onfilter) {
     el("time", { title: row.time }, clock(row.timestamp)),
     el("span", { class: "level" }, row.level ?? ""),
     el("span", { class: "from", title: source }, el("bdi", {}, source)),
-    el("span", { class: "text" }, ...marked(row.message, marks)));
+    el("span", { class: "text" }, ...marked(excerpt(row.message, marks), marks)));
   const line = el("div", { class: "line", role: "listitem", "data-level": row.level }, button);
   button.addEventListener("click", () => toggle(line, button, row, marks, onfilter));
   return line;
+}
+
+/** The message from shortly before what was found, where that would not be seen otherwise. */
+function excerpt(message, marks) {
+  const lower = message.toLowerCase();
+  const places = marks.map((mark) => lower.indexOf(mark.toLowerCase())).filter((at) => at >= 0);
+  const first = Math.min(...places);
+  return places.length && first > 70 ? `… ${message.slice(first - 36)}` : message;
 }
 
 function toggle(line, button, row, marks, onfilter) {
   const open = !line.hasAttribute("data-open");
   line.toggleAttribute("data-open", open);
   button.setAttribute("aria-expanded", String(open));
+  const text = open ? row.message : excerpt(row.message, marks);
+  button.querySelector(".text").replaceChildren(...marked(text, marks));
   if (open) line.append(detail(row, marks, onfilter));
   else line.querySelector(".detail")?.remove();
 }

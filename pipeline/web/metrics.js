@@ -21,6 +21,9 @@ const PANELS = [
   { title: "Disk throughput", format: rate, binary: true, optional: true, lines: [["read", "read"], ["write", "write"]].map(([field, word]) => ({ name: "diskio", field: `${field}_bytes`, agg: "rate", label: (tags) => `${tags.name ?? ""} ${word}`.trim() })) },
 ];
 
+/** Fields to begin with where a measurement has them. */
+const TELLING = ["usage_active", "usage_user", "used_percent", "load1", "bytes_recv"];
+
 let panels = [];
 let explorer = null;
 let known = [];
@@ -29,7 +32,7 @@ let timer = null;
 let active = false;
 
 export function start() {
-  options(byId("metrics-range"), RANGES, "1h");
+  options(byId("metrics-range"), RANGES, "15m");
   options(byId("metrics-host"), [["", "all hosts"]], "");
   options(byId("explore-agg"), AGGREGATES, "avg");
   panels = PANELS.map((panel) => ({ ...panel, chart: new Chart(byId("charts"), panel) }));
@@ -152,7 +155,8 @@ function listFields() {
   const select = byId("explore-field");
   const fields = known.find((one) => one.name === byId("explore-name").value)?.fields ?? [];
   const usable = fields.filter((field) => field.kind !== "text");
-  const chosen = usable.some((field) => field.name === select.value) ? select.value : usable[0]?.name;
+  const names = usable.map((field) => field.name);
+  const chosen = [select.value, ...TELLING, names[0]].find((name) => names.includes(name));
   options(select, usable.map((field) => [field.name, field.name]), chosen);
 }
 

@@ -5,9 +5,8 @@ import { byId, bytes, clock, count, el, seconds, short } from "./dom.js";
 
 const REFRESH_MS = 2_000;
 const COLUMNS = [
-  ["topic", "Topic", ""], ["partition", "Partition", "num"], ["assigned", "Assigned here", ""],
-  ["stored_offset", "Stored", "num"], ["end_offset", "End", "num"], ["lag", "Lag", "num"],
-  ["lag_seconds", "Behind", "num"], ["stored_at", "Last stored", ""],
+  ["topic", "Topic", ""], ["partition", "Partition", "num"], ["lag", "Lag", "num"], ["lag_seconds", "Behind", "num"],
+  ["stored_offset", "Stored", "num"], ["end_offset", "End", "num"], ["assigned", "Assigned here", ""], ["stored_at", "Last stored", ""],
 ];
 
 let before = null;
