@@ -165,7 +165,7 @@ impl Agent {
         if self.once {
             self.files.finished().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

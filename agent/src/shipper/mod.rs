@@ -59,6 +59,7 @@ pub(crate) struct Stamp {
 #[derive(Debug)]
 pub(crate) struct Event<'a> {
     pub(crate) file: FileId,
+    pub(crate) stamp: &'a Stamp,
     pub(crate) body: &'a [u8],
     /// Byte offset of the line: its `logway.position`.
     pub(crate) position: u64,
@@ -172,12 +173,12 @@ impl Shipper {
     pub(crate) fn append(
         &mut self,
         lane_id: LaneId,
-        stamp: &Stamp,
         event: &Event<'_>,
         acks: &mut Acks,
         now: Instant,
     ) {
         use std::fmt::Write;
+        let stamp = event.stamp;
         let size = event.body.len() + stamp.path.len() + stamp.host.len() + 2 * RECORD_OVERHEAD;
         let limit = self.batch_limit(&self.lanes[lane_id.0].topic);
         let open = self.lanes[lane_id.0].open.as_ref();
@@ -195,7 +196,7 @@ impl Shipper {
         self.position_text.clear();
         write!(self.position_text, "{}", event.position).expect("writing to a string cannot fail");
         let before = open.builder.size();
-        append_record(&mut open.builder, stamp, event, &self.position_text);
+        append_record(&mut open.builder, event, &self.position_text);
         self.open_bytes += open.builder.size() - before;
         let tail = Tail::of(event.tail);
         match open.covered.last() {
@@ -385,7 +386,8 @@ impl Shipper {
 }
 
 /// Encodes one record; a cut line says so in a header.
-fn append_record(builder: &mut BatchBuilder, stamp: &Stamp, event: &Event<'_>, position: &str) {
+fn append_record(builder: &mut BatchBuilder, event: &Event<'_>, position: &str) {
+    let stamp = event.stamp;
     let is_cut = event.full_len > event.body.len() as u64;
     let full_len = if is_cut {
         event.full_len.to_string()

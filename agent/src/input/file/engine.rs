@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::discovery::{Patterns, Rejection};
 use super::evidence::{FINGERPRINT_BYTES_MAX, Frontier};
@@ -243,56 +243,6 @@ impl Engine {
             .max(soonest)
     }
 
-    /// Looks at the open files whose turn it is.
-    fn poll(&mut self, clock: Clock) {
-        if self.once {
-            return;
-        }
-        let many = self.files.len() > 1024;
-        let last = if many {
-            self.timing.scan_every
-        } else {
-            self.timing.poll_last
-        };
-        let mut grown = Vec::new();
-        for tailed in self.files.values_mut() {
-            if tailed.queued || tailed.next_poll > clock.now || !tailed.is_readable() {
-                continue;
-            }
-            let Some(Ok(metadata)) = tailed.file.as_ref().map(std::fs::File::metadata) else {
-                continue;
-            };
-            let look = Look::of(&metadata);
-            tailed.size = look.size;
-            if tailed.read_at == Some(look) {
-                tailed.poll_every = (tailed.poll_every * 2).clamp(self.timing.poll_first, last);
-                tailed.next_poll = clock.now + tailed.poll_every;
-                let idle = clock.now.duration_since(tailed.grown_at) >= self.timing.close_inactive;
-                if idle && tailed.phase == Phase::Live && tailed.acks.is_settled() {
-                    debug!(path = %tailed.path.display(), "closing an idle file");
-                    tailed.file = None;
-                    tailed.phase = Phase::Unproven;
-                }
-            } else {
-                grown.push(tailed.id);
-            }
-        }
-        for id in grown {
-            self.enqueue(id, clock);
-        }
-    }
-
-    /// Puts a file into the queue of those that may have more to read.
-    pub(super) fn enqueue(&mut self, id: FileId, clock: Clock) {
-        if let Some(tailed) = self.files.get_mut(&id)
-            && tailed.is_readable()
-            && !std::mem::replace(&mut tailed.queued, true)
-        {
-            tailed.grown_at = clock.now;
-            self.ready.push_back(id);
-        }
-    }
-
     /// Reads slices in turn; false when the output or a refusal stands in the way.
     fn read_slices(&mut self, clock: Clock) -> bool {
         if self.hold_until.is_some_and(|until| until > clock.now) {
@@ -426,6 +376,7 @@ impl Engine {
             cut += u64::from(line.full_len > line.body.len() as u64);
             let event = Event {
                 file: id,
+                stamp,
                 body: line.body,
                 position: line.start,
                 full_len: line.full_len,
@@ -433,7 +384,7 @@ impl Engine {
                 end: line.end,
                 tail: line.tail,
             };
-            shipper.append(lane, stamp, &event, acks, clock.now);
+            shipper.append(lane, &event, acks, clock.now);
         };
         let pass = read_lines(file, &mut tailed.cursor, &mut self.buf, limits, &mut sink);
         telemetry.lines_read.inc_by(lines);
@@ -507,11 +458,4 @@ enum Slice {
 fn partition_of(id: FileId, partitions: i32) -> i32 {
     let count = u64::from(partitions.unsigned_abs().max(1));
     i32::try_from(id.0 % count).expect("smaller than a partition count")
-}
-
-#[cfg(test)]
-impl Engine {
-    pub(super) fn known_files(&self) -> usize {
-        self.store.len()
-    }
 }

@@ -90,16 +90,21 @@ pub(crate) fn read_lines(
     if filled < before || bytes[..before] != *cursor.tail.bytes() {
         return Ok(Pass::Replaced);
     }
+    let chunk = Chunk {
+        bytes,
+        base,
+        line_bytes_max: limits.line_bytes_max,
+    };
     let mut start = before;
     for found in memchr::memchr_iter(b'\n', &bytes[(before + held).min(filled)..]) {
         let feed = (before + held).min(filled) + found;
-        emit(bytes, base, start..feed, feed + 1, limits, sink);
+        sink(chunk.line(start, feed, feed + 1));
         start = feed + 1;
     }
     let at_end = filled < wanted;
     let rest_fits = filled - start <= limits.line_bytes_max.saturating_add(1);
     if at_end && limits.end_is_line && start < filled && rest_fits {
-        emit(bytes, base, start..filled, filled, limits, sink);
+        sink(chunk.line(start, filled, filled));
         start = filled;
     }
     cursor.tail = Tail::of(&bytes[..start]);
@@ -115,27 +120,30 @@ pub(crate) fn read_lines(
     })
 }
 
-/// Hands out the line at `range` of `bytes`, which lie at `base` in the file.
-fn emit(
-    bytes: &[u8],
+/// Bytes of a file in memory.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    bytes: &'a [u8],
+    /// Where they lie in the file.
     base: u64,
-    range: std::ops::Range<usize>,
-    end: usize,
-    limits: Limits,
-    sink: &mut impl FnMut(Line<'_>),
-) {
-    let (start, feed) = (range.start, range.end);
-    let mut body = &bytes[range];
-    if end > feed && body.last() == Some(&b'\r') {
-        body = &body[..body.len() - 1];
+    line_bytes_max: usize,
+}
+
+impl<'a> Chunk<'a> {
+    /// The line from `start` to before `feed`, which ends with its terminator at `end`.
+    fn line(self, start: usize, feed: usize, end: usize) -> Line<'a> {
+        let mut body = &self.bytes[start..feed];
+        if end > feed && body.last() == Some(&b'\r') {
+            body = &body[..body.len() - 1];
+        }
+        Line {
+            body: &body[..body.len().min(self.line_bytes_max)],
+            start: self.base + start as u64,
+            end: self.base + end as u64,
+            full_len: body.len() as u64,
+            tail: &self.bytes[end.saturating_sub(TAIL_BYTES_MAX)..end],
+        }
     }
-    sink(Line {
-        body: &body[..body.len().min(limits.line_bytes_max)],
-        start: base + start as u64,
-        end: base + end as u64,
-        full_len: body.len() as u64,
-        tail: &bytes[end.saturating_sub(TAIL_BYTES_MAX)..end],
-    });
 }
 
 /// Looks for the end of a line that is over the limit, a slice at a time; then hands out its beginning.

@@ -2,7 +2,8 @@
 //! lines. Step 2 of the hallway.
 //!
 //! Reading order: `discovery` (which files), `evidence` (what proves a file), `tailed` (one file), `frame`
-//! (lines), `engine` (the loop body), `scan`, `copies` and `retire` (how a scan changes what is known),
+//! (lines), `engine` and `poll` (the loop body), `scan`, `newcomers`, `copies` and `retire` (how a scan changes
+//! what is known),
 //! `settle` (what an acknowledgement changes), `thread` (the loop).
 
 mod copies;
@@ -10,6 +11,8 @@ pub(crate) mod discovery;
 pub(crate) mod engine;
 pub(crate) mod evidence;
 pub(crate) mod frame;
+mod newcomers;
+mod poll;
 mod retire;
 mod scan;
 mod settle;

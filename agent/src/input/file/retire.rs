@@ -23,13 +23,12 @@ impl Engine {
                 continue;
             };
             match tailed.phase {
-                Phase::Live if tailed.suspect => self.lose(id, clock),
+                Phase::Live | Phase::Leaving { .. } if tailed.suspect => self.lose(id, clock),
                 Phase::Live => {
                     debug!(path = %tailed.path.display(), "file has no name any more; reading it to its end");
                     tailed.phase = Phase::Leaving { since: clock.now };
                     self.enqueue(id, clock);
                 }
-                Phase::Leaving { .. } if tailed.suspect => self.lose(id, clock),
                 Phase::Unproven => {
                     let seen_ms = self.store.get(id).map_or(0, |known| known.seen_ms);
                     if clock.wall_ms.saturating_sub(seen_ms) > forget_ms {
@@ -76,10 +75,10 @@ impl Engine {
                     }
                 }
                 Phase::Finished if tailed.acks.is_settled() => self.finish(id),
-                Phase::Lost { since } if tailed.acks.is_settled() => {
-                    if clock.now.duration_since(since) >= hold {
-                        self.drop_file(id);
-                    }
+                Phase::Lost { since }
+                    if tailed.acks.is_settled() && clock.now.duration_since(since) >= hold =>
+                {
+                    self.drop_file(id);
                 }
                 _ => {}
             }

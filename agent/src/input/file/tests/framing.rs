@@ -61,7 +61,7 @@ fn read_all(bytes: &[u8], stages: &[usize], chunks: &[usize], limits: Limits) ->
     for (number, stage) in stages.iter().chain([&bytes.len()]).enumerate() {
         let source = Trickle {
             bytes: &bytes[..*stage],
-            chunks: std::cell::RefCell::new(chunks.to_vec().into_iter().cycle()),
+            chunks: std::cell::RefCell::new(Vec::from(chunks).into_iter().cycle()),
         };
         let last = number == stages.len();
         let limits = Limits {
