@@ -156,7 +156,7 @@ impl Batch {
     fn new(key: Option<&[u8]>, compression: Compression) -> Batch {
         Batch {
             key: key.map(Box::from),
-            builder: BatchBuilder::new(compression),
+            builder: BatchBuilder::with_capacity(compression, GRANT_BYTES),
             granted: 0,
             tally: Tally::default(),
         }

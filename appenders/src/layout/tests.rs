@@ -314,6 +314,40 @@ fn patterns_as_in_logback() {
 }
 
 #[test]
+fn dates_as_in_java() {
+    for (pattern, expected) in [
+        (
+            "y yy yyyy M MM MMM MMMM d dd D",
+            "2026 26 2026 11 11 Nov November 22 22 326",
+        ),
+        ("H k K h a m s", "21 21 9 9 PM 5 43"),
+        (
+            "S SSS SSSSSS SSSSSSSSS SSSSSSSSSSS n",
+            "1 123 123456 123456789 12345678900 123456789",
+        ),
+        ("E EEEE e 'it''s' ''", "Sun Sunday 7 it's '"),
+        (
+            "X XX XXX x xxx Z ZZZZ V",
+            "Z Z Z +00 +00:00 +0000 GMT+00:00 UTC",
+        ),
+    ] {
+        let text = render(&format!("%d{{\"{pattern}\", UTC}}"), &[], &[]);
+        assert_eq!(text, expected, "{pattern}");
+    }
+    for (zone, expected) in [
+        ("Asia/Seoul", "06:05 +09:00"),
+        ("GMT-3:30", "17:35 -03:30"),
+        ("+01", "22:05 +01:00"),
+    ] {
+        assert_eq!(
+            render(&format!("%d{{HH:mm XXX, {zone}}}"), &[], &[]),
+            expected,
+            "{zone}"
+        );
+    }
+}
+
+#[test]
 fn pattern_errors_of_the_application() {
     let error = failure();
     let fields: List<'_> = &[

@@ -43,6 +43,16 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
 impl DateFormat {
     /// Parses the options of `%d`: the pattern or its name, and a time zone.
     pub(super) fn parse(options: &[String]) -> Result<DateFormat, String> {
@@ -184,15 +194,23 @@ fn write_letter(time: &Zoned, letter: char, count: usize, out: &mut Plain<'_>) -
         'm' => write!(out, "{:0count$}", time.minute()),
         's' => write!(out, "{:0count$}", time.second()),
         'S' => {
-            let nanos = format!("{:09}", time.subsec_nanosecond());
-            write!(out, "{:0<count$}", &nanos[..count.min(9)])
+            let nanos = u32::try_from(time.subsec_nanosecond()).unwrap_or(0);
+            let shown = u32::try_from(count.min(9)).unwrap_or(9);
+            let fraction = nanos / 10_u32.pow(9 - shown);
+            write!(
+                out,
+                "{fraction:0width$}{:0<rest$}",
+                "",
+                width = count.min(9),
+                rest = count.saturating_sub(9)
+            )
         }
         'n' => write!(out, "{:0count$}", time.subsec_nanosecond()),
         'a' => out.write_str(if hour < 12 { "AM" } else { "PM" }),
         'e' => write!(out, "{:0count$}", time.weekday().to_monday_one_offset()),
         'E' => {
-            let name = format!("{:?}", time.weekday());
-            out.write_str(if count <= 3 { &name[..3] } else { &name })
+            let name = DAYS[usize::from(time.weekday().to_monday_zero_offset().unsigned_abs())];
+            out.write_str(if count <= 3 { &name[..3] } else { name })
         }
         _ => write_zone(time, letter, count, out),
     }
