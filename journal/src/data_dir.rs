@@ -155,6 +155,25 @@ impl DataDir {
                 log_starts.insert(folder.to_owned(), state.log_start_offset);
             }
         }
+        self.replace(recovery_points, log_starts)
+    }
+
+    /// Takes the lines of a log out of both checkpoints, durably: to be called before its folder is
+    /// removed or given to another log. A new log of the same name would otherwise be taken for
+    /// the old one after a crash, and emptied if it ends before the old one's start.
+    pub fn forget_log(&mut self, folder: &str) -> Result<(), DiskError> {
+        let (mut recovery_points, mut log_starts) =
+            (self.recovery_points.clone(), self.log_starts.clone());
+        recovery_points.remove(folder);
+        log_starts.remove(folder);
+        self.replace(recovery_points, log_starts)
+    }
+
+    fn replace(
+        &mut self,
+        recovery_points: BTreeMap<String, i64>,
+        log_starts: BTreeMap<String, i64>,
+    ) -> Result<(), DiskError> {
         // The log start first: a recovery point never lies in what was deleted.
         if log_starts != self.log_starts {
             self.write_offsets(LOG_STARTS, &log_starts)?;
@@ -187,7 +206,8 @@ impl DataDir {
 
     /// Removes a log for good, with one rename, so that a crash leaves the whole log or none. The
     /// caller has dropped its [`crate::Log`]; `tag` makes the name of what is removed unique.
-    pub fn remove_log(&self, folder: &str, tag: u128) -> Result<(), DiskError> {
+    pub fn remove_log(&mut self, folder: &str, tag: u128) -> Result<(), DiskError> {
+        self.forget_log(folder)?;
         let from = self.path.join(folder);
         let to = self
             .path

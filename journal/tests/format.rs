@@ -196,9 +196,15 @@ fn checkpoints_and_the_clean_mark_have_kafkas_text_and_are_read_back() {
 #[test]
 fn a_removed_log_is_gone_as_a_whole_and_its_remains_at_the_next_start() {
     let disk = SimDisk::new();
-    let (data, mut log) = open(&disk, LogConfig::default());
+    let (mut data, mut log) = open(&disk, LogConfig::default());
     log.append(&batch(0, 1, 1), 0, 0).expect("appends");
     drop(log);
+    let state = LogState {
+        recovery_point: 900,
+        log_start_offset: 700,
+    };
+    data.write_checkpoints([("GameLog-0", state), ("GameLog-1", state)])
+        .expect("writes");
     data.remove_log("GameLog-0", 0xabc).expect("removes");
     assert!(disk.files().iter().all(|path| !path.starts_with(dir())));
     disk.put(
@@ -207,6 +213,10 @@ fn a_removed_log_is_gone_as_a_whole_and_its_remains_at_the_next_start() {
     );
     let data = DataDir::open(Arc::new(disk.clone()), Path::new("/data")).expect("opens");
     assert!(data.folders().is_empty());
+    // A new log of that name is not taken for the old one.
+    assert_eq!(data.recovery("GameLog-0").log_start_offset, 0);
+    assert_eq!(data.recovery("GameLog-0").recovery_point, 0);
+    assert_eq!(data.recovery("GameLog-1").log_start_offset, 700);
     assert!(
         disk.files()
             .iter()
