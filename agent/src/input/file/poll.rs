@@ -37,6 +37,13 @@ impl Engine {
             if tailed.read_at == Some(look) {
                 tailed.poll_every = (tailed.poll_every * 2).clamp(self.timing.poll_first, last);
                 tailed.next_poll = clock.now + tailed.poll_every;
+                let unfinished = tailed.cursor.line_start < look.size && !tailed.ending;
+                if unfinished && look.age(clock.wall_ms) >= self.timing.close_inactive {
+                    // Nobody has written for long: what has no line feed will hardly get one.
+                    (tailed.ending, tailed.superseded) = (true, true);
+                    grown.push(tailed.id);
+                    continue;
+                }
                 let idle = clock.now.duration_since(tailed.grown_at) >= self.timing.close_inactive;
                 if idle && tailed.phase == Phase::Live && tailed.acks.is_settled() {
                     debug!(path = %tailed.path.display(), "closing an idle file");

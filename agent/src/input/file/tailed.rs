@@ -47,6 +47,12 @@ impl Look {
                 + i128::from(metadata.mtime_nsec()),
         }
     }
+
+    /// Time since the last change; zero for one in the future.
+    pub(super) fn age(&self, wall_ms: u64) -> Duration {
+        let age_ms = i128::from(wall_ms) - self.mtime_ns / 1_000_000;
+        Duration::from_millis(u64::try_from(age_ms).unwrap_or(0))
+    }
 }
 
 /// A known file.

@@ -176,7 +176,7 @@ impl Rig {
             engine: None,
             clock: Clock {
                 now: Instant::now(),
-                wall_ms: 1_800_000_000_000,
+                wall_ms: Clock::read().wall_ms,
             },
             globs,
             once: false,

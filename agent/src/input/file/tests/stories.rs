@@ -571,3 +571,31 @@ fn e3_an_entry_that_cannot_be_looked_at_is_no_deletion() {
     assert_eq!(rig.lines(), ["1", "others go on", "2"]);
     assert_eq!(rig.stored().len(), 3);
 }
+
+#[test]
+fn c1_an_unfinished_line_is_held_until_nobody_has_written_for_long() {
+    let mut rig = Rig::new();
+    rig.append("new.log", "1\nunfin");
+    rig.append("old.log", "2\nlast line of a file that was never finished");
+    let old = fs::File::options()
+        .append(true)
+        .open(rig.path("old.log"))
+        .expect("the test's file");
+    old.set_modified(std::time::SystemTime::now() - Duration::from_hours(1))
+        .expect("made old");
+    rig.run(3);
+    let mut lines = rig.lines();
+    lines.sort();
+    assert_eq!(
+        lines,
+        ["1", "2", "last line of a file that was never finished"]
+    );
+    rig.append("new.log", "ished\n");
+    rig.append("old.log", " goes on\n");
+    rig.run(3);
+    let mut lines = rig.lines();
+    lines.sort();
+    assert_eq!(lines[..2], [" goes on", "1"]);
+    assert!(lines.contains(&"unfinished".to_owned()), "{lines:?}");
+    assert_eq!(rig.stored().len(), 5);
+}
