@@ -81,7 +81,9 @@ impl Connection {
             requests,
             next_correlation_id: AtomicI32::new(1),
         });
-        let versions = wire.agree_on_versions(config.request_timeout).await?;
+        // A broker that listens and does not answer yet is tried anew, as one that does not listen.
+        let patience = config.connect_timeout.min(config.request_timeout);
+        let versions = wire.agree_on_versions(patience).await?;
         Ok(Self {
             wire,
             versions: Arc::new(versions),

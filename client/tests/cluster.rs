@@ -3,6 +3,6 @@
 //! Without the variable nothing is started and every test says which scenario was not run.
 
 // What is in the modules is test code too, though not marked as such.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used)]
 
 mod scenario;

@@ -2,7 +2,7 @@
 //! exactly once or is reported, nothing hangs, nothing is held without bound.
 
 // What is in the modules is test code too, though not marked as such.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used)]
 
 mod fake;
 mod fault;

@@ -31,6 +31,7 @@ use crate::connection::Scope;
 use crate::error::{DeliveryError, SendError};
 use crate::topic::is_topic_name;
 use accumulator::Accumulator;
+use ledger::Ledger;
 use plan::Plan;
 use sender::Sender;
 
@@ -199,7 +200,8 @@ impl Producer {
             .take_batch(topic, partition, (batch, timestamp), permit)
     }
 
-    /// Waits until everything taken before this call is answered for, whether stored or failed.
+    /// Waits until everything taken before this call is answered for, whether stored or failed,
+    /// or the producer is closed.
     pub async fn flush(&self) {
         let shared = self.shared();
         let serial = shared.accumulator.lock().close_all();
@@ -208,7 +210,10 @@ impl Producer {
             let settled = shared.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            if shared.accumulator.lock().ledger.is_done(serial) {
+            // At the end of the task everything left is answered for at once.
+            if self.handle.scope.cancel.is_cancelled()
+                || shared.accumulator.lock().ledger.is_done(serial)
+            {
                 return;
             }
             settled.await;
@@ -383,6 +388,8 @@ impl Shared {
         self.closed.store(true, Ordering::Relaxed);
         self.memory.close();
         self.fail_all(&DeliveryError::Closed);
+        // What was in flight is answered for where it was.
+        self.accumulator.lock().ledger = Ledger::default();
     }
 }
 

@@ -53,6 +53,14 @@ struct Node {
     not_before: Option<Instant>,
 }
 
+/// However the task ends, cancelled, with its runtime or by a bug, nobody waits for it in vain.
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.jobs.abort_all();
+        self.shared.abandon();
+    }
+}
+
 /// What a job brings back.
 #[derive(Debug)]
 enum Done {
@@ -97,8 +105,6 @@ impl Sender {
                 self.take(done);
             }
         }
-        self.jobs.abort_all();
-        self.shared.abandon();
     }
 
     /// Sends all that can be sent now; returns when to look again.

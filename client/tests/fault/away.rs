@@ -146,6 +146,37 @@ async fn closing_reports_what_was_not_delivered() {
     ));
 }
 
+#[test]
+fn nothing_waits_for_a_runtime_that_is_gone() {
+    let build = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let runtime = build();
+    let (producer, delivery) = runtime.block_on(async {
+        let config = ProducerConfig {
+            client: client(nobody().await),
+            ..Default::default()
+        };
+        let producer = Producer::new(config).unwrap();
+        let delivery = producer.try_send(keyed(1)).unwrap();
+        tokio::task::yield_now().await;
+        (producer, delivery)
+    });
+    drop(runtime);
+    assert!(matches!(
+        delivery.poll_now(),
+        Some(Err(DeliveryError::Closed))
+    ));
+    assert!(matches!(
+        producer.try_send(keyed(2)),
+        Err(SendError::Closed)
+    ));
+    assert_eq!(build().block_on(producer.close(PATIENCE)), 0);
+}
+
 #[tokio::test]
 async fn dropping_the_last_handle_ends_everything() {
     let config = ProducerConfig {

@@ -452,3 +452,41 @@ async fn positions_are_committed_by_the_clock_and_at_the_end() {
     let admin = logway_client::Admin::new(client.clone()).unwrap();
     assert_eq!(admin.group_offsets(&group).await.unwrap()[0].1.offset, 15);
 }
+
+#[tokio::test]
+async fn a_static_member_comes_back_to_its_partitions() {
+    let Some(client) = client("a_static_member_comes_back_to_its_partitions") else {
+        return;
+    };
+    let (topic, group) = (fresh("static"), fresh("group"));
+    create(&client, &topic, 2).await;
+    let member = |name: &str| {
+        let group_instance_id = Some(name.to_owned());
+        Consumer::new(ConsumerConfig {
+            group_instance_id,
+            ..config(&client, Some(&group))
+        })
+        .unwrap()
+    };
+    let (first, second) = (member("one"), member("two"));
+    first.subscribe([topic.as_str()]).await.unwrap();
+    second.subscribe([topic.as_str()]).await.unwrap();
+    settle(&[&first, &second], &[1, 1]).await;
+    let (before, generation) = (
+        second.assignment(),
+        second.group_metadata().unwrap().generation,
+    );
+    // It goes without leaving, and another process takes its name.
+    second.close().await;
+    let again = member("two");
+    again.subscribe([topic.as_str()]).await.unwrap();
+    settle(&[&first, &again], &[1, 1]).await;
+    assert_eq!(again.assignment(), before);
+    assert_eq!(
+        again.group_metadata().unwrap().generation,
+        generation,
+        "nobody was disturbed"
+    );
+    first.close().await;
+    again.close().await;
+}
