@@ -45,7 +45,7 @@ impl Needle {
 
     /// Whether JSON may write this byte in another way.
     pub(crate) fn may_be_escaped(byte: u8) -> bool {
-        byte < 0x20 || byte >= 0x7f || matches!(byte, b'"' | b'\\' | b'/')
+        !(0x20..0x7f).contains(&byte) || matches!(byte, b'"' | b'\\' | b'/')
     }
 
     /// Whether JSON may write the text differently from how it reads.

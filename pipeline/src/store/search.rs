@@ -274,6 +274,31 @@ pub(super) fn statement(
             ("NOT INDEXED", format!("id {direction}"))
         }
     };
+    if !narrow(conn, filter, &mut clauses, &mut params)? {
+        return Ok(None);
+    }
+    let (index, order) = if span {
+        clauses.push("id BETWEEN ? AND ?".to_owned());
+        ("NOT INDEXED", String::new())
+    } else {
+        (index, format!("ORDER BY {order}"))
+    };
+    let sql = format!(
+        "SELECT id, ts, source, offset, origin, position, format, level, host, path, logger,
+                service, body
+         FROM logs {index} WHERE {} {order}",
+        clauses.join(" AND ")
+    );
+    Ok(Some((sql, params)))
+}
+
+/// Adds the filter's clauses; false when a wanted name does not occur in the store.
+fn narrow(
+    conn: &Connection,
+    filter: &LogFilter,
+    clauses: &mut Vec<String>,
+    params: &mut Vec<Sql>,
+) -> rusqlite::Result<bool> {
     for (clause, bound) in [("ts >= ?", filter.from), ("ts < ?", filter.to)] {
         if let Some(bound) = bound {
             clauses.push(clause.to_owned());
@@ -299,7 +324,7 @@ pub(super) fn statement(
         if let Some(wanted) = wanted {
             let ids = names(conn, wanted)?;
             if ids.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
             clauses.push(list(column, ids.into_iter()));
         }
@@ -310,23 +335,11 @@ pub(super) fn statement(
                 row.get(0)
             })
             .optional()?;
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id else { return Ok(false) };
         clauses.push("origin = ?".to_owned());
         params.push(Sql::Integer(id));
     }
-    let (index, order) = if span {
-        clauses.push("id BETWEEN ? AND ?".to_owned());
-        ("NOT INDEXED", String::new())
-    } else {
-        (index, format!("ORDER BY {order}"))
-    };
-    let sql = format!(
-        "SELECT id, ts, source, offset, origin, position, format, level, host, path, logger,
-                service, body
-         FROM logs {index} WHERE {} {order}",
-        clauses.join(" AND ")
-    );
-    Ok(Some((sql, params)))
+    Ok(true)
 }
 
 /// `column IN (…)` of numbers that come from the store itself.
