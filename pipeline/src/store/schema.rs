@@ -118,7 +118,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     conn.set_prepared_statement_cache_capacity(32);
     conn.execute_batch(
         "PRAGMA query_only = ON; PRAGMA busy_timeout = 2000; PRAGMA cache_size = -4096;
-         PRAGMA mmap_size = 268435456; PRAGMA temp_store = MEMORY;",
+         PRAGMA temp_store = MEMORY;",
     )?;
     Ok(conn)
 }
