@@ -279,6 +279,8 @@ impl Consumer {
         }
         self.shared.state.lock().acknowledge();
         self.shared.wake.notify_one();
+        // Before anything more is handed out: what was, counts as done now.
+        self.commit_in_time(&mut turn.committed_at);
         loop {
             let ready = self.shared.ready.notified();
             tokio::pin!(ready);
