@@ -63,6 +63,11 @@ impl Consumer {
             return Some(due);
         }
         *committed_at = Instant::now();
+        let next = *committed_at + config.auto_commit_interval;
+        // One at a time, so that none overtakes a later one.
+        let Ok(alone) = self.shared.committing.clone().try_lock_owned() else {
+            return Some(next);
+        };
         let positions = self.shared.state.lock().positions();
         let shared = self.shared.clone();
         let limit = config.auto_commit_interval.max(LAST_COMMIT_TIMEOUT);
@@ -73,15 +78,20 @@ impl Consumer {
                 committed = committed => shared.report(committed.unwrap_or(Err(late(limit)))),
                 () = cancel.cancelled() => {}
             }
+            drop(alone);
         });
-        Some(*committed_at + config.auto_commit_interval)
+        Some(next)
     }
 
     /// The last automatic commit before partitions go to others.
     pub(super) async fn commit_before_revocation(&self) {
         if self.shared.config.enable_auto_commit {
             let limit = LAST_COMMIT_TIMEOUT;
-            let committed = tokio::time::timeout(limit, self.commit_positions()).await;
+            let commit = async {
+                let _alone = self.shared.committing.lock().await;
+                self.commit_positions().await
+            };
+            let committed = tokio::time::timeout(limit, commit).await;
             self.shared.report(committed.unwrap_or(Err(late(limit))));
         }
     }

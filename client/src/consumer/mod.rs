@@ -110,6 +110,8 @@ struct Shared {
     polls: watch::Sender<u64>,
     /// When the last poll ended; nothing while one runs.
     idle_since: Mutex<Option<Instant>>,
+    /// Held by the one automatic commit that is under way.
+    committing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
@@ -166,6 +168,7 @@ impl Consumer {
             wake: Notify::new(),
             polls: watch::Sender::new(0),
             idle_since: Mutex::new(None),
+            committing: Arc::default(),
         });
         scope
             .tracker
