@@ -69,6 +69,7 @@ impl Sink for ProducerSink {
         let encoded = EncodedBatch {
             bytes: batch.bytes.clone(),
             records: batch.records,
+            when_too_large: logway_client::WhenTooLarge::Split,
         };
         match self
             .producer

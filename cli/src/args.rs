@@ -178,7 +178,8 @@ pub(crate) struct Consume {
     pub(crate) topic: String,
     #[command(flatten)]
     pub(crate) cluster: Cluster,
-    /// Where to begin: `beginning`, `end` or an offset; a group begins where it left off.
+    /// Where to begin: `beginning`, `end` or an offset; a group goes on where it left off, and begins here only
+    /// the first time.
     #[arg(short, long, default_value = "beginning")]
     pub(crate) from: String,
     /// Read as a member of this group and commit what was printed.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use logway_client::{
-    Admin, Consumer, ConsumerConfig, ConsumerRecord, OffsetSpec, Polled, Start, TopicPartition,
+    Admin, AutoOffsetReset, Consumer, ConsumerConfig, ConsumerRecord, OffsetSpec, Polled, Start,
+    TopicPartition,
 };
 
 use crate::args::Consume;
@@ -25,6 +26,11 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
     let consumer = Consumer::new(ConsumerConfig {
         client: args.cluster.client(),
         group_id: args.group.clone(),
+        auto_offset_reset: if args.from == "end" {
+            AutoOffsetReset::Latest
+        } else {
+            AutoOffsetReset::Earliest
+        },
         ..ConsumerConfig::default()
     })
     .map_err(|error| Failure::usage(error.to_string()))?;

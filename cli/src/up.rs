@@ -15,6 +15,9 @@ use crate::stop::{DEADLINE, StopSignal};
 /// Patterns tailed when none is given: text logs below /var/log, not what rotation packed away.
 const SYSTEM_LOGS: [&str; 3] = ["/var/log/**/*.log", "/var/log/syslog", "/var/log/messages"];
 
+/// A file that rests this long is finished: its last line counts although no line end follows it.
+const CLOSE_INACTIVE_MS: u64 = 5_000;
+
 /// Runs until a signal asks it to stop.
 pub(crate) async fn run(args: Up) -> Result<(), Failure> {
     let data = match &args.data_dir {
@@ -83,6 +86,7 @@ fn agent_settings(args: &Up, data: &std::path::Path, kafka: std::net::SocketAddr
         http: None,
         inputs: vec![agent::FileInput {
             paths,
+            close_inactive_ms: CLOSE_INACTIVE_MS,
             ..agent::FileInput::default()
         }],
         metrics: Some(agent::HostMetrics::default()),

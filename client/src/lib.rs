@@ -36,6 +36,6 @@ pub use logway_protocol::error_code::ErrorCode;
 pub use logway_protocol::record::RecordHeader;
 pub use logway_protocol::uuid::Uuid;
 pub use producer::{
-    Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata,
+    Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata, WhenTooLarge,
 };
 pub use topic::TopicPartition;

@@ -236,7 +236,11 @@ fn encode(builder: &mut BatchBuilder, lines: &[String], wall: Duration) -> Optio
     }
     let records = i32::try_from(builder.len()).unwrap_or(i32::MAX);
     let bytes = builder.build().ok()?;
-    Some(EncodedBatch { bytes, records })
+    Some(EncodedBatch {
+        bytes,
+        records,
+        when_too_large: logway_client::WhenTooLarge::Split,
+    })
 }
 
 /// Sends batches one by one; what the broker refuses for good is given up.

@@ -286,6 +286,7 @@ fn a_full_backlog_drops_the_oldest_and_counts_them() {
     let batch = |number: u8| logway_client::EncodedBatch {
         bytes: vec![number; 1 << 20].into(),
         records: 10,
+        when_too_large: logway_client::WhenTooLarge::Split,
     };
     let dropped: u64 = (0..6).map(|number| backlog.push(batch(number))).sum();
     assert_eq!(dropped, 20);

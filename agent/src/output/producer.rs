@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use logway_client::{Delivery, DeliveryError, EncodedBatch, Producer, SendError};
+use logway_client::{Delivery, DeliveryError, EncodedBatch, Producer, SendError, WhenTooLarge};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,7 @@ impl Output for Cluster {
         let encoded = EncodedBatch {
             bytes: batch.bytes.clone(),
             records: batch.records,
+            when_too_large: WhenTooLarge::Fail,
         };
         match self
             .producer

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::delivery::{Delivery, Outcome, Part};
 use super::idempotence::Sequence;
-use super::record::{EncodedBatch, ProducerRecord};
+use super::record::{EncodedBatch, ProducerRecord, WhenTooLarge};
 
 /// Largest decompressed batch that is taken apart to be sent in halves.
 const SPLIT_BYTES_MAX: usize = 256 << 20;
@@ -34,6 +34,7 @@ pub(crate) struct Batch {
     own: Option<Arc<Outcome>>,
     own_records: u32,
     permit: OwnedSemaphorePermit,
+    when_too_large: WhenTooLarge,
     /// No more records: it may be sent at once.
     pub(crate) closed: bool,
     /// Records of its partition that were sent before it; set when first sent.
@@ -83,6 +84,7 @@ impl Batch {
         let mut batch = Self::new(serial, body, permit);
         let outcome = Arc::new(Outcome::default());
         batch.records = encoded.records.unsigned_abs();
+        batch.when_too_large = encoded.when_too_large;
         batch
             .parts
             .push(Part::new(outcome.clone(), 0..batch.records));
@@ -101,6 +103,7 @@ impl Batch {
             own: None,
             own_records: 0,
             permit,
+            when_too_large: WhenTooLarge::Split,
             closed: false,
             order: None,
             sequence: None,
@@ -118,6 +121,11 @@ impl Batch {
             Body::Open(builder) => builder.size(),
             Body::Encoded { bytes, .. } => bytes.len(),
         }
+    }
+
+    /// Whether its halves are sent when the broker finds it too large.
+    pub(crate) fn is_divisible(&self) -> bool {
+        self.records > 1 && self.when_too_large == WhenTooLarge::Split
     }
 
     /// Whether a record of `size` bytes still fits into a batch of `batch_size`.

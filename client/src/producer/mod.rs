@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 pub use delivery::Delivery;
-pub use record::{EncodedBatch, ProducerRecord, RecordMetadata};
+pub use record::{EncodedBatch, ProducerRecord, RecordMetadata, WhenTooLarge};
 
 use crate::cluster::Cluster;
 use crate::config::{ConfigError, ProducerConfig};

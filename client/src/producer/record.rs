@@ -65,6 +65,18 @@ pub struct EncodedBatch {
     pub bytes: Bytes,
     /// The number of records in it.
     pub records: i32,
+    /// What becomes of it when the broker refuses it as too large.
+    pub when_too_large: WhenTooLarge,
+}
+
+/// What becomes of an [`EncodedBatch`] of several records that a broker refuses as too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenTooLarge {
+    /// The producer sends its halves, so that only records too large by themselves fail.
+    Split,
+    /// Nothing of it is stored and its delivery fails with `DeliveryError::TooLarge`: for those who
+    /// can encode smaller batches themselves.
+    Fail,
 }
 
 impl EncodedBatch {

@@ -51,7 +51,7 @@ pub(crate) fn judge(
             base_offset: -1,
             log_append_time: None,
         },
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge if batch.records > 1 => {
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge if batch.is_divisible() => {
             Verdict::Split
         }
         ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {

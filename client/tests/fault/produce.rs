@@ -229,6 +229,7 @@ fn encoded(values: &[&str]) -> EncodedBatch {
     EncodedBatch {
         bytes: builder.build().unwrap(),
         records,
+        when_too_large: logway_client::WhenTooLarge::Split,
     }
 }
 

@@ -126,6 +126,7 @@ async fn edge_batches_and_every_kind_of_acks() {
             let batch = EncodedBatch {
                 bytes: builder.build().unwrap(),
                 records: 50,
+                when_too_large: logway_client::WhenTooLarge::Split,
             };
             let delivery = producer.send_batch(&topic, Some(0), batch).await.unwrap();
             if acks != Acks::None {

@@ -20,6 +20,7 @@ fn encoded() -> EncodedBatch {
     EncodedBatch {
         bytes: builder.build().unwrap(),
         records: 1,
+        when_too_large: crate::WhenTooLarge::Split,
     }
 }
 

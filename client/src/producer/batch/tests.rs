@@ -101,6 +101,7 @@ fn new_numbers_change_nothing_else() {
     let encoded = EncodedBatch {
         bytes: bytes.clone(),
         records: 1,
+        when_too_large: crate::WhenTooLarge::Split,
     };
     encoded.check().unwrap();
     let (mut batch, _delivery) = Batch::encoded(1, encoded, 9, permit());
