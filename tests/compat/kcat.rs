@@ -104,7 +104,7 @@ fn kcat_reads_as_a_group_and_goes_on_where_it_left_off() {
     let folder = tempfile::tempdir().expect("a folder");
     let broker = broker(folder.path());
     let at = broker.address("kafka");
-    let mut produce = |text: &str| {
+    let produce = |text: &str| {
         let mut produce = Command::new(&kcat);
         peers::ok(produce.args(["-b", &at, "-P", "-t", "t", "-p", "0"]), text);
     };

@@ -146,7 +146,7 @@ fn batch(run: &Produce) -> anyhow::Result<(Bytes, u64)> {
             value.push(b' ');
         }
         value.truncate(run.record_bytes);
-        builder.append(1_700_000_000_000, None, Some(&value), &[]);
+        builder.append(1_700_000_000_000, None, Some(&value), &[])?;
     }
     let records = builder.len() as u64;
     Ok((builder.build()?, records))

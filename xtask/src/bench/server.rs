@@ -117,7 +117,9 @@ impl Drop for Process {
 /// What runs behind a [`Server`].
 #[derive(Debug)]
 enum Runs {
-    Logway(Process),
+    Logway {
+        _process: Process,
+    },
     Kafka {
         script: PathBuf,
         port: u16,
@@ -153,7 +155,7 @@ impl Server {
             bootstrap: process.address("kafka")?,
             pid: process.pid(),
             started_in: begun.elapsed(),
-            runs: Runs::Logway(process),
+            runs: Runs::Logway { _process: process },
             _folder: folder,
         })
     }
