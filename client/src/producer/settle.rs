@@ -237,9 +237,11 @@ impl super::Shared {
         self.answer(batch, &Answer::Failed(error.clone()));
     }
 
-    fn answer(&self, batch: Batch, answer: &Answer) {
+    fn answer(&self, mut batch: Batch, answer: &Answer) {
         let (serial, records) = (batch.serial, u64::from(batch.records));
-        let Batch { parts, .. } = batch;
+        let parts = std::mem::take(&mut batch.parts);
+        // Its memory is free before anyone hears of the answer.
+        drop(batch);
         answer_all(parts, answer);
         let mut accumulator = self.accumulator.lock();
         accumulator.ledger.end(serial);
