@@ -21,12 +21,12 @@ use crate::group::GroupCoordinator;
 use crate::http::HttpPage;
 use crate::identity::{self, IdentityError};
 use crate::metadata::{
-    METADATA_TOPIC, Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics,
+    Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics, metadata_folder,
 };
 use crate::metrics::Metrics;
 use crate::net::{ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
-use crate::partition::{Keeper, Partitions, PartitionsError};
+use crate::partition::{Keeper, Partitions, PartitionsError, note_lowered};
 
 /// Longest pause of a peer in the middle of a request or of its reply.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -309,17 +309,20 @@ impl Storage {
     fn open(settings: Arc<Settings>, metrics: Arc<Metrics>) -> Result<Storage, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(StdDisk::new());
         let data_dir = DataDir::open(Arc::clone(&disk), &settings.data_dir)?;
+        let data_dir = Arc::new(Mutex::new(data_dir));
         let cluster_id = identity::cluster_id(&settings)?;
-        let recovery = data_dir.recovery(&metadata_folder());
+        let recovery = data_dir.lock().recovery(&metadata_folder());
         let open = OpenMetadata::open(&disk, &settings.data_dir, recovery)?;
+        note_lowered(&data_dir, &metadata_folder(), &open.log)
+            .map_err(|source| StartError::DataDir(source.into()))?;
         let partitions = Arc::new(Partitions::new(
             disk,
+            Arc::clone(&data_dir),
             Arc::clone(&settings),
             Arc::clone(&metrics),
         )?);
-        partitions.load(&open.image, &data_dir);
+        partitions.load(&open.image);
         let metadata = Arc::new(open.start(Box::new(Arc::clone(&partitions)))?);
-        let data_dir = Arc::new(Mutex::new(data_dir));
         let keeper = Keeper::start(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
@@ -373,8 +376,4 @@ impl Storage {
         self.metadata.abandon();
         self.partitions.flusher().abandon();
     }
-}
-
-fn metadata_folder() -> String {
-    format!("{METADATA_TOPIC}-0")
 }

@@ -95,7 +95,7 @@ pub(crate) struct Metadata {
 /// The log and the image that it says, before anybody changes it.
 #[derive(Debug)]
 pub(crate) struct OpenMetadata {
-    log: Log,
+    pub(crate) log: Log,
     dir: PathBuf,
     pub(crate) image: Image,
 }

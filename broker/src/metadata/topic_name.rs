@@ -29,6 +29,11 @@ pub(crate) enum TopicNameError {
     Characters(String),
 }
 
+/// Folder of the metadata log, below the data folder.
+pub(crate) fn metadata_folder() -> String {
+    format!("{METADATA_TOPIC}-0")
+}
+
 /// Checks a name.
 pub(crate) fn check(name: &str) -> Result<(), TopicNameError> {
     if name.is_empty() {

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use super::{Availability, Partition, Partitions, snapshot};
 use crate::clock::now_ms;
+use crate::metadata::metadata_folder;
 use crate::metrics::Metrics;
 
 /// Time between writes of the checkpoint files (Kafka's `log.flush.offset.checkpoint.interval.ms`).
@@ -166,15 +167,29 @@ impl Round {
     }
 
     fn checkpoint(&self) {
-        let mut points = Vec::new();
         for partition in self.partitions.all() {
             partition.checkpoint(&self.metrics);
-            points.extend(partition.log_state());
         }
+        // Locked before anybody is asked: a partition that is deleted meanwhile takes its line out
+        // afterwards, so none comes back.
+        let mut data_dir = self.data_dir.lock();
+        let opened = self.partitions.all();
+        let opened = opened.iter().filter_map(|partition| partition.log_state());
+        let unopened = self.partitions.missing_folders();
+        let unopened = unopened.into_iter().chain([metadata_folder()]);
+        let unchanged = unopened.map(|folder| {
+            let known = data_dir.recovery(&folder);
+            let state = LogState {
+                recovery_point: known.recovery_point,
+                log_start_offset: known.log_start_offset,
+            };
+            (folder, state)
+        });
+        let points: Vec<(String, LogState)> = opened.chain(unchanged).collect();
         let points = points
             .iter()
             .map(|(folder, state)| (folder.as_str(), *state));
-        if let Err(source) = self.data_dir.lock().write_checkpoints(points) {
+        if let Err(source) = data_dir.write_checkpoints(points) {
             warn!("write checkpoints: {source}; the next start reads more than it need");
         }
     }

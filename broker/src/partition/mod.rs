@@ -37,6 +37,7 @@ use self::waiting::FetchWaiters;
 pub(crate) use self::append::AppendError;
 pub(crate) use self::check::{BatchRefusal, client_batch};
 pub(crate) use self::keeper::Keeper;
+pub(crate) use self::opening::note_lowered;
 pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;

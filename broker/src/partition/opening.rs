@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logway_config::broker::Broker as Settings;
-use logway_journal::{Disk, Log, LogConfig, LogReader, LogState, OpenError, ReadError, Recovery};
+use logway_journal::{
+    DataDir, Disk, DiskError, Log, LogConfig, LogReader, LogState, OpenError, ReadError, Recovery,
+};
 use logway_protocol::Uuid;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -35,12 +37,38 @@ enum PartitionError {
     Read(#[from] ReadError),
     #[error("write partition.metadata: {0}")]
     Io(#[from] io::Error),
+    #[error("move folder of a deleted topic away: {0}")]
+    Stranger(#[from] DiscardError),
+    #[error("write checkpoint: {0}")]
+    Checkpoint(#[from] DiskError),
+}
+
+/// Why a deleted partition's folder keeps its name.
+#[derive(Debug, Error)]
+pub(super) enum DiscardError {
+    #[error("take its lines out of the checkpoints: {0}")]
+    Checkpoint(#[from] DiskError),
+    #[error("rename it: {0}")]
+    Rename(#[from] io::Error),
+}
+
+/// How a partition comes to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// At the broker's start: the clean mark of the last run counts.
+    Start,
+    /// Once more after a failure.
+    Again,
+    /// The partition was just created: what the checkpoints say is an earlier one's.
+    Created,
 }
 
 /// Opens partitions below one data folder.
 #[derive(Debug)]
 pub(super) struct Opener {
     pub(super) disk: Arc<dyn Disk>,
+    /// Never locked by who holds a partition's writer.
+    pub(super) data_dir: Arc<Mutex<DataDir>>,
     pub(super) settings: Arc<Settings>,
     pub(super) metrics: Arc<Metrics>,
     /// Folders of deleted partitions that the keeper still has to remove.
@@ -50,7 +78,7 @@ pub(super) struct Opener {
 impl Opener {
     /// A folder of an earlier topic of the same name, whose removal a crash prevented, must not
     /// become this topic's.
-    fn move_stranger_away(&self, dir: &Path, topic: &Topic) -> io::Result<()> {
+    fn move_stranger_away(&self, dir: &Path, topic: &Topic) -> Result<(), DiscardError> {
         let Ok(present) = std::fs::read_to_string(dir.join(IDENTITY_FILE)) else {
             return Ok(());
         };
@@ -72,9 +100,9 @@ impl Opener {
         &self,
         topic: &Topic,
         index: usize,
-        recovery: Recovery,
+        opening: Opening,
     ) -> Option<Arc<Partition>> {
-        match self.try_open(topic, index, recovery) {
+        match self.try_open(topic, index, opening) {
             Ok(partition) => Some(partition),
             Err(source) => {
                 self.metrics.partitions_failed.inc();
@@ -88,16 +116,16 @@ impl Opener {
         &self,
         topic: &Topic,
         index: usize,
-        recovery: Recovery,
+        opening: Opening,
     ) -> Result<Arc<Partition>, PartitionError> {
-        let dir = self
-            .settings
-            .data_dir
-            .join(format!("{}-{index}", topic.name));
+        let folder = format!("{}-{index}", topic.name);
+        let dir = self.settings.data_dir.join(&folder);
         let config = TopicConfig::of(&topic.configs, &self.settings);
         self.move_stranger_away(&dir, topic)?;
+        let recovery = self.recovery(&folder, opening)?;
         let disk = Arc::clone(&self.disk);
         let log = Log::open(disk, &dir, log_config(&config), recovery, now_ms())?;
+        note_lowered(&self.data_dir, &folder, &log)?;
         write_identity(&dir, topic)?;
         let reader = log.reader();
         let (producers, snapshot_offset) = producers(&dir, &reader, recovery.clean)?;
@@ -122,8 +150,26 @@ impl Opener {
         }))
     }
 
-    /// Gives a deleted partition's folder the name under which it waits for its removal.
-    pub(super) fn discard(&self, dir: &Path, id: &Uuid) -> io::Result<()> {
+    /// What is known of the log in a folder that is about to be opened.
+    fn recovery(&self, folder: &str, opening: Opening) -> Result<Recovery, DiskError> {
+        let mut data_dir = self.data_dir.lock();
+        if opening == Opening::Created {
+            data_dir.forget_log(folder)?;
+        }
+        let recovery = data_dir.recovery(folder);
+        Ok(Recovery {
+            clean: recovery.clean && opening == Opening::Start,
+            ..recovery
+        })
+    }
+
+    /// Gives a deleted partition's folder the name under which it waits for its removal. What the
+    /// checkpoints say of it goes first, or a new topic of that name would be taken for the old one
+    /// after a crash. Its log has been dropped.
+    pub(super) fn discard(&self, dir: &Path, id: &Uuid) -> Result<(), DiscardError> {
+        if let Some(folder) = dir.file_name() {
+            self.data_dir.lock().forget_log(&folder.to_string_lossy())?;
+        }
         let mut name = dir.as_os_str().to_owned();
         let tag = u128::from_be_bytes(*id.as_bytes());
         name.push(format!(".{tag:032x}{DELETED_SUFFIX}"));
@@ -132,6 +178,24 @@ impl Opener {
         self.deleted.lock().push(target);
         Ok(())
     }
+}
+
+/// Lowers the log's line in the checkpoint if the log was found to have less than that promised:
+/// records appended now must not pass for durable ones at the next start.
+pub(crate) fn note_lowered(
+    data_dir: &Mutex<DataDir>,
+    folder: &str,
+    log: &Log,
+) -> Result<(), DiskError> {
+    let mut data_dir = data_dir.lock();
+    if log.recovery_point() >= data_dir.recovery(folder).recovery_point {
+        return Ok(());
+    }
+    let state = LogState {
+        recovery_point: log.recovery_point(),
+        log_start_offset: log.log_start_offset(),
+    };
+    data_dir.note_log(folder, state)
 }
 
 /// Producers' states as of the log's end, and the offset of the snapshot they began with.

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use logway_config::broker::Broker as Settings;
-use logway_journal::{DataDir, Disk, LogState, Recovery};
+use logway_journal::{DataDir, Disk, LogState};
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::flusher::Flusher;
-use super::opening::Opener;
+use super::opening::{Opener, Opening};
 use super::{Availability, Partition};
 use crate::metadata::{Image, METADATA_TOPIC, Observer, Topic, TopicConfig, is_internal_topic};
 use crate::metrics::Metrics;
@@ -52,6 +52,7 @@ impl Partitions {
     /// An empty set; `load` fills it.
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
+        data_dir: Arc<Mutex<DataDir>>,
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
     ) -> Result<Partitions, PartitionsError> {
@@ -59,6 +60,7 @@ impl Partitions {
         Ok(Partitions {
             opener: Opener {
                 disk,
+                data_dir,
                 settings,
                 metrics,
                 deleted: Mutex::default(),
@@ -70,8 +72,8 @@ impl Partitions {
     }
 
     /// Opens every partition of the image; called once, before anything is served.
-    pub(crate) fn load(&self, image: &Image, left: &DataDir) {
-        warn_of_strangers(image, left);
+    pub(crate) fn load(&self, image: &Image) {
+        warn_of_strangers(image, &self.opener.data_dir.lock());
         let wanted: Vec<(&Arc<Topic>, usize)> = image
             .topics()
             .flat_map(|topic| (0..topic.partitions.len()).map(move |index| (topic, index)))
@@ -86,8 +88,7 @@ impl Partitions {
                         let Some((topic, index)) = wanted.get(at) else {
                             return;
                         };
-                        let recovery = left.recovery(&format!("{}-{index}", topic.name));
-                        let partition = self.opener.open(topic, *index, recovery);
+                        let partition = self.opener.open(topic, *index, Opening::Start);
                         opened.lock().insert((topic.id, *index), partition);
                     }
                 });
@@ -169,6 +170,19 @@ impl Partitions {
             .any(|served| served.partitions.iter().any(Option::is_none))
     }
 
+    /// Folders of the partitions that could not be opened.
+    pub(super) fn missing_folders(&self) -> Vec<String> {
+        let topics = self.topics.read();
+        let of = |served: &Served| -> Vec<String> {
+            let missing = (0..).zip(served.partitions.iter());
+            let missing = missing.filter(|(_, partition): &(usize, _)| partition.is_none());
+            missing
+                .map(|(index, _)| format!("{}-{index}", served.topic.name))
+                .collect()
+        };
+        topics.values().flat_map(of).collect()
+    }
+
     /// Folders of deleted partitions, for whoever removes them.
     pub(super) fn take_deleted(&self) -> Vec<PathBuf> {
         std::mem::take(&mut *self.opener.deleted.lock())
@@ -191,7 +205,7 @@ impl Partitions {
                 .zip(present.iter())
                 .map(|(index, partition)| match partition {
                     Some(partition) => Some(Arc::clone(partition)),
-                    None => self.opener.open(&topic, index, Recovery::default()),
+                    None => self.opener.open(&topic, index, Opening::Again),
                 });
             let served = Served {
                 topic: Arc::clone(&topic),
@@ -220,7 +234,7 @@ impl Partitions {
             partition.set_config(Arc::clone(&config));
         }
         let added = present.len()..topic.partitions.len();
-        let opened = added.map(|index| self.opener.open(topic, index, Recovery::default()));
+        let opened = added.map(|index| self.opener.open(topic, index, Opening::Created));
         let partitions: TopicPartitions = present.iter().cloned().chain(opened).collect();
         let served = Served {
             topic: Arc::clone(topic),
@@ -236,7 +250,7 @@ impl Partitions {
             // Nobody appends any more; readers keep their open files.
             drop(partition.writer.lock().log.take());
             if let Err(source) = self.opener.discard(&partition.dir, &partition.topic_id) {
-                error!(folder = %partition.dir.display(), "rename folder of deleted partition: {source}");
+                error!(folder = %partition.dir.display(), "folder of a deleted partition stays until its name is used again: {source}");
             }
         }
     }

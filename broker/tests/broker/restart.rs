@@ -4,6 +4,8 @@ use std::path::Path;
 
 use logway_broker::{Broker, StartError};
 use logway_config::broker::Broker as Settings;
+use logway_protocol::message::metadata::MetadataRequest;
+use tempfile::TempDir;
 
 use crate::harness::{Client, PATIENCE, Server, batch, sequenced, settings, values};
 use crate::produce::idempotent;
@@ -168,4 +170,72 @@ async fn wrong_settings_say_which() {
     other.node_id = 2;
     let error = Broker::start(other).await.unwrap_err().to_string();
     assert!(error.contains("node.id=1"), "{error}");
+}
+
+/// A folder that a broker with a topic `t` of three records left cleanly, with these lines for it
+/// and its neighbours in place of what a checkpoint says.
+async fn left_with_lines(checkpoint: &str, lines: &[&str]) -> TempDir {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    for value in ["a", "b", "c"] {
+        client.produce("t", -1, batch(&[value])).await;
+    }
+    drop(client);
+    let folder = server.stop().await;
+    let text = format!("0\n{}\n{}\n", lines.len(), lines.join("\n"));
+    std::fs::write(folder.path().join(checkpoint), text).unwrap();
+    folder
+}
+
+fn lines(folder: &Path, checkpoint: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(checkpoint)).unwrap();
+    text.lines().skip(2).map(str::to_owned).collect()
+}
+
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+
+#[tokio::test]
+async fn a_topic_made_again_does_not_begin_where_the_deleted_one_did() {
+    // `ghost` was deleted by someone who left its line behind.
+    let left = left_with_lines(LOG_STARTS, &["ghost 0 7", "t 0 2"]).await;
+    let (broker, mut client) = start(left.path(), |_| {}).await;
+    assert_eq!(values(&client.fetch("t", 2).await), ["c"]);
+    assert_eq!(client.offset("t", -2).await.0, 2);
+    let request = MetadataRequest {
+        topics: None,
+        ..MetadataRequest::default()
+    };
+    let id = client.ask(12, &request).await.topics[0].topic_id;
+    client.delete_topic(id).await;
+    assert_eq!(lines(left.path(), LOG_STARTS), ["ghost 0 7"]);
+    for topic in ["t", "ghost"] {
+        client.create_topic(topic, 1).await;
+        let answer = client.produce(topic, -1, batch(&["new"])).await;
+        assert_eq!((answer.error_code, answer.base_offset), (0, 0), "{topic}");
+    }
+    let killed = tempfile::tempdir().unwrap();
+    copy_as_killed(left.path(), killed.path());
+    let (after, mut client) = start(killed.path(), |_| {}).await;
+    for topic in ["t", "ghost"] {
+        assert_eq!(values(&client.fetch(topic, 0).await), ["new"], "{topic}");
+    }
+    after.shutdown(PATIENCE).await;
+    broker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_is_no_longer_promised_to_have_it() {
+    let promises = ["__cluster_metadata 0 900", "t 0 900"];
+    let left = left_with_lines(RECOVERY_POINTS, &promises).await;
+    std::fs::remove_file(left.path().join(".kafka_cleanshutdown")).unwrap();
+    let (broker, mut client) = start(left.path(), |_| {}).await;
+    // Nothing was appended yet: from now on, a crash must not find the new records promised.
+    for line in lines(left.path(), RECOVERY_POINTS) {
+        let point: i64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!(point <= 3, "{line}");
+    }
+    assert_eq!(values(&client.fetch("t", 0).await), ["a", "b", "c"]);
+    broker.shutdown(PATIENCE).await;
 }
