@@ -467,3 +467,28 @@ async fn old_brokers_are_spoken_to_in_their_versions() {
         .unwrap();
     assert_eq!(told.offset, -1);
 }
+
+#[tokio::test]
+async fn a_batch_its_maker_can_divide_is_refused_whole() {
+    let fake = Fake::start(1, 1).await;
+    fake.state(|state| state.batch_max = 150);
+    let producer = Producer::new(config(&fake)).unwrap();
+    let long: Vec<String> = (0..40).map(|n| format!("value {}", n * 7919)).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let whole = EncodedBatch {
+        when_too_large: logway_client::WhenTooLarge::Fail,
+        ..encoded(&long)
+    };
+    let refused = producer
+        .send_batch(&TOPIC.into(), Some(0), whole)
+        .await
+        .unwrap();
+    let next = producer
+        .send_batch(&TOPIC.into(), Some(0), encoded(&["next"]))
+        .await
+        .unwrap();
+    let error = refused.await.unwrap_err();
+    assert!(matches!(error, DeliveryError::TooLarge { .. }), "{error}");
+    assert_eq!(next.await.unwrap().offset, 0);
+    assert_eq!(fake.values(0), ["next"]);
+}
