@@ -169,6 +169,19 @@ impl DataDir {
         self.replace(recovery_points, log_starts)
     }
 
+    /// Replaces the lines of one log in both checkpoints, durably: to be called before anything is
+    /// appended to a log whose recovery point has become lower than its line says.
+    pub fn note_log(&mut self, folder: &str, state: LogState) -> Result<(), DiskError> {
+        let (mut recovery_points, mut log_starts) =
+            (self.recovery_points.clone(), self.log_starts.clone());
+        recovery_points.insert(folder.to_owned(), state.recovery_point);
+        match state.log_start_offset {
+            start if start > 0 => log_starts.insert(folder.to_owned(), start),
+            _ => log_starts.remove(folder),
+        };
+        self.replace(recovery_points, log_starts)
+    }
+
     fn replace(
         &mut self,
         recovery_points: BTreeMap<String, i64>,
