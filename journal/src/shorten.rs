@@ -273,6 +273,10 @@ impl Log {
             .first()
             .map_or(self.active.base_offset(), |s| s.base_offset());
         self.move_log_start(first)?;
+        // The name of the segment that is now first may not be durable yet: if a crash took it with
+        // the removed ones, the log would begin again at 0.
+        let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
+        disk.sync_dir(dir).map_err(DiskError::of("sync", dir))?;
         for segment in &deleted {
             remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())?;
         }
