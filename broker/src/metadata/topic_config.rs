@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use logway_config::broker::Broker as Settings;
 use thiserror::Error;
 
+use super::image::Topic;
+use super::topic_name::is_internal;
+
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -265,6 +268,21 @@ pub(crate) struct TopicConfig {
 }
 
 impl TopicConfig {
+    /// What holds for a topic on this broker. A topic that the broker keeps its own state in is never
+    /// cut by age or size, whatever its settings say: its oldest record may be the only one that
+    /// says where a group stands.
+    pub(crate) fn of_topic(topic: &Topic, settings: &Settings) -> TopicConfig {
+        let config = TopicConfig::of(&topic.configs, settings);
+        if !is_internal(&topic.name) {
+            return config;
+        }
+        TopicConfig {
+            compacted: true,
+            deletes: false,
+            ..config
+        }
+    }
+
     /// What holds for a topic with these own settings on a broker with those defaults.
     pub(crate) fn of(configs: &BTreeMap<String, String>, settings: &Settings) -> TopicConfig {
         let text = |name: &str| -> String {

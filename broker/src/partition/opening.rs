@@ -120,7 +120,7 @@ impl Opener {
     ) -> Result<Arc<Partition>, PartitionError> {
         let folder = format!("{}-{index}", topic.name);
         let dir = self.settings.data_dir.join(&folder);
-        let config = TopicConfig::of(&topic.configs, &self.settings);
+        let config = TopicConfig::of_topic(topic, &self.settings);
         self.move_stranger_away(&dir, topic)?;
         let recovery = self.recovery(&folder, opening)?;
         let disk = Arc::clone(&self.disk);

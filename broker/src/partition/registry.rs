@@ -229,7 +229,7 @@ impl Partitions {
     }
 
     fn bring_up(&self, topic: &Arc<Topic>, present: &TopicPartitions) {
-        let config = Arc::new(TopicConfig::of(&topic.configs, &self.opener.settings));
+        let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.settings));
         for partition in present.iter().flatten() {
             partition.set_config(Arc::clone(&config));
         }

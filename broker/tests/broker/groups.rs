@@ -79,7 +79,7 @@ async fn sync(client: &mut Client, version: i16, group: &str, joined: &JoinGroup
     response.assignment
 }
 
-fn commit_request(group: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
+pub(crate) fn commit_request(group: &str, partition: i32, offset: i64) -> OffsetCommitRequest {
     let partition = OffsetCommitRequestPartition {
         partition_index: partition,
         committed_offset: offset,

@@ -10,4 +10,5 @@ mod harness;
 mod page;
 mod produce;
 mod restart;
+mod retention;
 mod topics;
