@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::{debug, info};
 
 use super::budget::BytePermit;
-use super::frame::{FrameError, FrameReader};
+use super::frame::{FrameError, FrameReader, Received};
 use crate::context::Context;
 use crate::handler::{self, Refusal, Reply, Request};
 
@@ -65,7 +65,7 @@ pub(crate) struct Connection {
 /// What woke the connection.
 enum Event {
     Stop,
-    Frame(Result<Option<super::Frame>, FrameError>),
+    Frame(Result<Received, FrameError>),
     Reply(Reply, BytePermit),
     Written(std::io::Result<usize>),
     Timer,
@@ -119,7 +119,7 @@ impl Connection {
             self.arm_timer();
             match self.wait().await {
                 Event::Stop => self.closing = true,
-                Event::Frame(Ok(Some(frame))) => {
+                Event::Frame(Ok(Received::Frame(frame))) => {
                     self.context
                         .metrics
                         .request_bytes
@@ -128,7 +128,9 @@ impl Connection {
                     let request = handler::decode(&self.context, frame.body, self.peer)?;
                     self.next = Some((request, frame.permit));
                 }
-                Event::Frame(Ok(None)) => self.peer_closed(),
+                // The timer is set to the sender's next progress above.
+                Event::Frame(Ok(Received::Part)) => {}
+                Event::Frame(Ok(Received::End)) => self.peer_closed(),
                 Event::Frame(Err(FrameError::Io(error))) => {
                     debug!(peer = %self.peer, "read from connection: {error}");
                     return Ok(());

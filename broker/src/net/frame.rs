@@ -35,6 +35,18 @@ pub(crate) struct Frame {
     pub(crate) permit: BytePermit,
 }
 
+/// What came of waiting for bytes.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A whole frame.
+    Frame(Frame),
+    /// Some bytes of a frame that is not complete: its sender has made progress, and from now on has
+    /// to make more.
+    Part,
+    /// The peer closed between two frames.
+    End,
+}
+
 /// Reads frames. Cancel-safe: all progress lives in the reader.
 #[derive(Debug)]
 pub(crate) struct FrameReader<R> {
@@ -81,8 +93,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         self.buffer.capacity()
     }
 
-    /// The next frame, or `None` when the peer closed between two frames.
-    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// Waits until bytes have come, or for the next frame if its bytes are here already.
+    pub(crate) async fn next(&mut self) -> Result<Received, FrameError> {
+        let received = self.received;
         loop {
             if self.announced.is_none() && self.buffer.len() >= 4 {
                 self.announced = Some(self.take_length()?);
@@ -97,6 +110,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
                 if self.buffer.len() >= length {
                     return Ok(self.take_frame(length));
                 }
+            }
+            if self.received != received {
+                return Ok(Received::Part);
             }
             if !self.fill().await? {
                 return self.end();
@@ -119,10 +135,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(length)
     }
 
-    fn take_frame(&mut self, length: usize) -> Option<Frame> {
+    fn take_frame(&mut self, length: usize) -> Received {
         self.announced = None;
-        let permit = self.permit.take()?;
-        Some(Frame {
+        let permit = self.permit.take();
+        let permit = permit.expect("taken before the frame's bytes are waited for");
+        Received::Frame(Frame {
             body: self.buffer.split_to(length).freeze(),
             permit,
         })
@@ -148,12 +165,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(count > 0)
     }
 
-    fn end(&self) -> Result<Option<Frame>, FrameError> {
+    fn end(&self) -> Result<Received, FrameError> {
         match self.announced {
             Some(length) => Err(FrameError::Truncated {
                 missing: length - self.buffer.len(),
             }),
-            None if self.buffer.is_empty() => Ok(None),
+            None if self.buffer.is_empty() => Ok(Received::End),
             None => Err(FrameError::Truncated {
                 missing: 4 - self.buffer.len(),
             }),

@@ -8,7 +8,7 @@ mod frame;
 mod listener;
 
 pub(crate) use budget::{ByteBudget, BytePermit};
-pub(crate) use frame::{Frame, FrameError};
+pub(crate) use frame::FrameError;
 pub(crate) use listener::Listener;
 
 #[cfg(test)]

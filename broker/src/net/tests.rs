@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::budget::ByteBudget;
-use super::frame::{FrameError, FrameReader};
+use super::frame::{Frame, FrameError, FrameReader, Received};
 
 /// A stream that hands out a few bytes at a time.
 struct Dribble {
@@ -40,6 +40,30 @@ fn reader(bytes: Vec<u8>, step: usize) -> FrameReader<Dribble> {
     )
 }
 
+/// The next whole frame, or `None` at the end.
+async fn whole(frames: &mut FrameReader<Dribble>) -> Result<Option<Frame>, FrameError> {
+    loop {
+        match frames.next().await? {
+            Received::Frame(frame) => return Ok(Some(frame)),
+            Received::Part => {}
+            Received::End => return Ok(None),
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_progress_of_a_sender_is_told() {
+    let mut frames = reader(framed(&[vec![1; 20]]), 8);
+    for received in [8, 16] {
+        assert!(matches!(frames.next().await, Ok(Received::Part)));
+        assert!(frames.is_partial());
+        assert_eq!(frames.received(), received);
+    }
+    assert!(matches!(frames.next().await, Ok(Received::Frame(_))));
+    assert!(!frames.is_partial());
+    assert!(matches!(frames.next().await, Ok(Received::End)));
+}
+
 fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for body in bodies {
@@ -55,21 +79,21 @@ async fn frames_come_out_whole_however_they_arrive() {
     for step in [1000, 4096, 1 << 20, usize::MAX / 2] {
         let mut frames = reader(framed(&bodies), step);
         for body in &bodies {
-            assert_eq!(frames.next().await.unwrap().unwrap().body, body);
+            assert_eq!(whole(&mut frames).await.unwrap().unwrap().body, body);
         }
-        assert!(frames.next().await.unwrap().is_none());
+        assert!(whole(&mut frames).await.unwrap().is_none());
         assert!(!frames.is_partial());
     }
     let mut frames = reader(framed(&bodies[..2]), 1);
-    assert_eq!(frames.next().await.unwrap().unwrap().body, bodies[0]);
-    assert_eq!(frames.next().await.unwrap().unwrap().body, bodies[1]);
+    assert_eq!(whole(&mut frames).await.unwrap().unwrap().body, bodies[0]);
+    assert_eq!(whole(&mut frames).await.unwrap().unwrap().body, bodies[1]);
 }
 
 #[tokio::test]
 async fn impossible_lengths_and_early_ends_are_named() {
     let next = |bytes: &[u8]| {
         let bytes = bytes.to_vec();
-        async move { reader(bytes, 100).next().await }
+        async move { whole(&mut reader(bytes, 100)).await }
     };
     assert!(matches!(
         next(&[0xff; 4]).await,
@@ -99,7 +123,7 @@ async fn an_announced_length_takes_no_memory_before_its_bytes_come() {
     let mut bytes = (4u32 << 20).to_be_bytes().to_vec();
     bytes.extend_from_slice(&[0; 100]);
     let mut frames = reader(bytes, 104);
-    let error = frames.next().await.unwrap_err();
+    let error = whole(&mut frames).await.unwrap_err();
     assert!(matches!(error, FrameError::Truncated { missing } if missing == (4 << 20) - 100));
     assert!(frames.capacity() <= 2 << 20, "{}", frames.capacity());
 }

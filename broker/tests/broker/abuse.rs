@@ -1,12 +1,15 @@
 //! Peers that send garbage: each is cut off with a counted reason, and the rest goes on.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
+use logway_broker::Broker;
 use logway_protocol::message::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::{ErrorCode, Message};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Server, batch, fetch_request, produce_request};
+use crate::harness::{Server, batch, fetch_request, produce_request, settings};
 
 /// A length prefix and what follows it.
 fn frame(body: &[u8]) -> Vec<u8> {
@@ -185,7 +188,20 @@ async fn silent_connections_are_closed() {
 
 #[tokio::test]
 async fn peers_that_stall_are_cut_off() {
-    let server = Server::start_with(|settings| settings.connections_max_idle_ms = 200).await;
+    // Prepared by a broker that waits, however slow the machine is.
+    let server = Server::start().await;
+    let mut writer = server.connect().await;
+    writer.create_topic("t", 1).await;
+    let value = "x".repeat(1_000_000);
+    for _ in 0..10 {
+        writer.produce("t", 1, batch(&[&value])).await;
+    }
+    drop(writer);
+    let folder = server.stop().await;
+    let mut impatient = settings(folder.path());
+    impatient.connections_max_idle_ms = 1000;
+    let broker = Broker::start(impatient).await.unwrap();
+    let server = Server { broker, folder };
     let mut sender = server.connect().await;
     sender
         .stream
@@ -198,11 +214,6 @@ async fn peers_that_stall_are_cut_off() {
         .await;
     // Asks for far more than the sockets' buffers hold and reads nothing of it.
     let mut reader = server.connect().await;
-    reader.create_topic("t", 1).await;
-    let value = "x".repeat(1_000_000);
-    for _ in 0..10 {
-        reader.produce("t", 1, batch(&[&value])).await;
-    }
     let mut request = fetch_request("t", 0, 0);
     request.max_bytes = 50 << 20;
     request.topics[0].partitions[0].partition_max_bytes = 50 << 20;
@@ -212,6 +223,21 @@ async fn peers_that_stall_are_cut_off() {
     server
         .wait_for_metric("logway_broker_refused_total{reason=\"slow_reader\"} 1")
         .await;
+}
+
+#[tokio::test]
+async fn a_sender_that_is_slow_but_goes_on_is_waited_for() {
+    let server = Server::start_with(|settings| settings.connections_max_idle_ms = 1500).await;
+    let mut sender = server.connect().await;
+    let mut metadata = header(3, 1);
+    metadata.put_i32(-1);
+    let mut pace = tokio::time::interval(Duration::from_millis(250));
+    // Nearly three times as long as a sender may pause.
+    for byte in frame(&metadata).chunks(1) {
+        pace.tick().await;
+        sender.stream.write_all(byte).await.unwrap();
+    }
+    assert_eq!(&sender.receive_frame().await[..4], 7i32.to_be_bytes());
 }
 
 #[tokio::test]
