@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Lines between two rotations of a file.
-const LINES_PER_ROTATION: u64 = 400;
+const LINES_PER_ROTATION: u64 = 4000;
 /// Lines written at once.
 const LINES_PER_WRITE: u64 = 10;
 /// Pause between two writes: some thousand lines a second in all.

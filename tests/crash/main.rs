@@ -44,30 +44,30 @@ impl Random {
 /// Every line exactly once, the lines of one file in their order.
 fn check(lines: &[store::StoredLine], written: &HashMap<String, u64>, logged: u64) {
     store::assert_in_order(lines);
-    let mut seen: HashMap<&str, Vec<u64>> = HashMap::new();
+    let mut seen: HashMap<&str, Vec<(u64, &store::StoredLine)>> = HashMap::new();
     let mut events = Vec::new();
     for line in lines {
         let body = std::str::from_utf8(&line.body).expect("the lines written are UTF-8");
         if line.topic == "logs" {
             let (name, number) = body.split_once(' ').expect("`name number padding`");
             let number = number.split(' ').next().and_then(|n| n.parse().ok());
-            seen.entry(name)
-                .or_default()
-                .push(number.expect("a number"));
+            let entry = (number.expect("a number"), line);
+            seen.entry(name).or_default().push(entry);
         } else {
             let event: serde_json::Value = serde_json::from_str(body).expect("logstash JSON");
             events.push(event["number"].as_u64().expect("the event's number"));
         }
     }
     for (name, count) in written {
-        let numbers = seen.get(name.as_str()).cloned().unwrap_or_default();
+        let numbers = seen.remove(name.as_str()).unwrap_or_default();
         assert_eq!(numbers.len() as u64, *count, "lines of {name}");
         // Rotated away, a file is another origin: order over all its lives is checked here.
-        let ordered: Vec<u64> = (0..*count).collect();
-        assert!(
-            numbers == ordered,
-            "{name}: lines are missing, repeated or out of order"
-        );
+        for (expected, (number, line)) in (0..*count).zip(&numbers) {
+            assert_eq!(
+                expected, *number,
+                "{name}: a line is missing, repeated or out of order: {line:?}"
+            );
+        }
     }
     events.sort_unstable();
     let expected: Vec<u64> = (0..logged).collect();
