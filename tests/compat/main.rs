@@ -3,6 +3,10 @@
 //!
 //! A peer that is not installed is named and its tests prove nothing; with `LOGWAY_REQUIRE_PEERS`
 //! set, as in CI, they fail instead.
+#![allow(
+    clippy::print_stdout,
+    reason = "a seed, or what was not run, belongs in the test's output"
+)]
 
 mod dump;
 mod kafka_tools;

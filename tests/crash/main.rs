@@ -1,6 +1,10 @@
 //! Nothing lost, nothing twice, in order: files being written and rotated and an application
 //! logging, while agent, broker and pipeline are killed in turn, ten times each, at random points.
 //! And: an outage of the broker that neither the application nor the agent's memory notices.
+#![allow(
+    clippy::print_stdout,
+    reason = "a seed, or what was not run, belongs in the test's output"
+)]
 
 mod load;
 mod road;

@@ -125,7 +125,7 @@ fn closes(at: &str, bytes: &[u8]) -> bool {
     // The broker may close before all is written.
     drop(stream.write_all(bytes));
     let mut rest = Vec::new();
-    matches!(stream.read_to_end(&mut rest), Ok(_))
+    stream.read_to_end(&mut rest).is_ok()
         || stream
             .read(&mut [0])
             .is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock)

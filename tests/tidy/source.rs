@@ -39,7 +39,7 @@ pub(crate) fn offences(path: &str, text: &str) -> Vec<Offence> {
         found.push(Offence {
             path: path.to_owned(),
             what,
-        })
+        });
     };
     let lines = text.lines().count();
     if lines > LINES_MAX && !is_test(path) && !TABLES.contains(&path) {

@@ -136,7 +136,7 @@ fn batch(run: &Produce) -> anyhow::Result<(Bytes, u64)> {
     ];
     let mut value = Vec::new();
     let mut n = 0usize;
-    while builder.size() + run.record_bytes < run.batch_bytes || builder.len() == 0 {
+    while builder.size() + run.record_bytes < run.batch_bytes || builder.is_empty() {
         value.clear();
         while value.len() < run.record_bytes {
             n = n
