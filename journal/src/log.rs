@@ -192,10 +192,13 @@ impl Log {
             let new = ActiveSegment::create(&*self.shared.disk, &dir, base_offset, now_ms)?;
             let old = std::mem::replace(&mut self.active, new);
             self.durable.note_dir_change();
+            self.sync_names()?;
             return remove_segment(&*self.shared.disk, &dir, old.base_offset());
         }
-        if self.closed.is_empty() && self.durable.is_dir_unsynced() {
-            self.sync_dir_before_second_segment()?;
+        if self.closed.is_empty() {
+            // A missing segment shows as a gap after the one before it. The first has none before
+            // it: without its name a crash could behead the log.
+            self.sync_names()?;
         }
         self.active.finish(&dir)?;
         let new = ActiveSegment::create(&*self.shared.disk, &dir, base_offset, now_ms)?;
@@ -206,9 +209,13 @@ impl Log {
         Ok(())
     }
 
-    /// A missing segment shows as a gap after the one before it. The first has none before it: its
-    /// name must be durable before there is a second, or a crash could behead the log.
-    fn sync_dir_before_second_segment(&mut self) -> Result<(), DiskError> {
+    /// Makes the names of all segments durable, if they are not. Needed before the first segment
+    /// gets a successor and before it goes: a crash that keeps neither it nor the one that follows
+    /// leaves a folder that knows no offset, and the log would begin at 0 again.
+    pub(crate) fn sync_names(&mut self) -> Result<(), DiskError> {
+        if !self.durable.is_dir_unsynced() {
+            return Ok(());
+        }
         let synced = self.shared.disk.sync_dir(&self.shared.dir);
         if let Err(error) = synced {
             self.shared.poison();

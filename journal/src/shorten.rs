@@ -1,7 +1,8 @@
 //! Making a log shorter: retention and DeleteRecords at its start, truncation at its end.
 //!
 //! Invariant: readers are sent elsewhere before files go. Segments disappear one by one, from the
-//! outside in, each for good before the next, so that no crash leaves a gap.
+//! outside in, each for good before the next, so that no crash leaves a gap; the first one goes
+//! only once the name of its successor is durable, so that no crash leaves a log without offsets.
 //! Hallway: step 8 for retention, step 9 for truncation.
 use std::sync::Arc;
 
@@ -93,7 +94,12 @@ impl Log {
             SegmentView::clone(segment)
         };
         let (position, end) = self.cut_at(&target, offset)?;
-        let result = self.cut(&target, position, end, now_ms);
+        let mut result = self.cut(&target, position, end, now_ms);
+        if end == self.log_start_offset {
+            // The batch that went may have held the log start. After a crash the offsets missing
+            // below it would look like lost batches, so nothing that was deleted stays.
+            result = result.and_then(|()| self.replace_all(end, now_ms));
+        }
         if result.is_err() {
             self.shared.poison();
         }
@@ -266,6 +272,9 @@ impl Log {
         if count == 0 {
             return Ok(Deleted::default());
         }
+        // The name of the segment that will be first may not be durable yet: if a crash took it
+        // with the removed ones, the log would begin again at 0.
+        self.sync_names()?;
         let deleted: Vec<Arc<SegmentView>> = self.closed.iter().take(count).cloned().collect();
         self.closed = self.closed.iter().skip(count).cloned().collect();
         let first = self
@@ -273,10 +282,6 @@ impl Log {
             .first()
             .map_or(self.active.base_offset(), |s| s.base_offset());
         self.move_log_start(first)?;
-        // The name of the segment that is now first may not be durable yet: if a crash took it with
-        // the removed ones, the log would begin again at 0.
-        let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
-        disk.sync_dir(dir).map_err(DiskError::of("sync", dir))?;
         for segment in &deleted {
             remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())?;
         }
