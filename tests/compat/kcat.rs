@@ -46,9 +46,12 @@ fn kcat_keeps_headers_tombstones_and_acks() {
     for acks in ["0", "1", "all"] {
         let mut produce = Command::new(&kcat);
         produce.args([
-            "-b", &at, "-P", "-t", acks, "-H", "a=1", "-H", "b=two", "-k", "k", "-Z",
+            "-b", &at, "-P", "-t", acks, "-H", "a=1", "-H", "b=two", "-K", ":", "-Z",
         ]);
-        peers::ok(produce.args(["-X", &format!("acks={acks}")]), "\nvalue\n");
+        peers::ok(
+            produce.args(["-X", &format!("acks={acks}")]),
+            "k:\nk:value\n",
+        );
         let mut consume = Command::new(&kcat);
         consume.args([
             "-b",
@@ -57,14 +60,14 @@ fn kcat_keeps_headers_tombstones_and_acks() {
             "-t",
             acks,
             "-c",
-            "1",
+            "2",
             "-q",
             "-f",
             "%k %S %h\n",
         ]);
         assert_eq!(
             peers::ok(&mut consume, ""),
-            "k -1 a=1,b=two\n",
+            "k -1 a=1,b=two\nk 5 a=1,b=two\n",
             "acks={acks}"
         );
     }
