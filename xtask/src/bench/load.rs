@@ -87,14 +87,32 @@ pub(crate) fn fresh_topic(address: &str, name: &str, partitions: i32) -> anyhow:
         timeout_ms: 30_000,
         ..Default::default()
     };
-    // A deletion may still be under way where it is done in the background.
+    // A deletion may still be under way where it is done in the background, and a partition that was
+    // just made may not have its leader yet.
+    retry(&format!("create {name}"), || {
+        let response = connection.call(CREATE_TOPICS, &create)?;
+        Ok(response.topics.first().map_or(-1, |topic| topic.error_code))
+    })?;
+    for partition in 0..partitions {
+        retry(&format!("find the leader of {name}-{partition}"), || {
+            let response = connection.call(FETCH, &fetch_request(name, partition, 0))?;
+            let found = response
+                .responses
+                .first()
+                .and_then(|topic| topic.partitions.first());
+            Ok(found.map_or(-1, |partition| partition.error_code))
+        })?;
+    }
+    Ok(())
+}
+
+/// Repeats a call until its error code is none.
+fn retry(what: &str, mut call: impl FnMut() -> anyhow::Result<i16>) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let response = connection.call(CREATE_TOPICS, &create)?;
-        let code = response.topics.first().map_or(-1, |topic| topic.error_code);
-        match ErrorCode::from_code(code) {
+        match ErrorCode::from_code(call()?) {
             ErrorCode::None => return Ok(()),
-            error => ensure!(Instant::now() < end, "create {name}: {error}"),
+            error => ensure!(Instant::now() < end, "{what}: {error}"),
         }
         std::thread::sleep(Duration::from_millis(50));
     }
