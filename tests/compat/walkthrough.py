@@ -8,7 +8,7 @@ Usage: walkthrough.py confluent|kafka-python HOST:PORT
 import sys
 import time
 
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 class Confluent:
