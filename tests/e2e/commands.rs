@@ -1,23 +1,11 @@
 //! `logway broker`, `topics`, `produce`, `consume`, `groups`, and `logway agent --once`.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use harness::binary;
-use harness::process::Process;
 
-fn broker(folder: &Path) -> Process {
-    let data = folder.join("broker");
-    let args = [
-        "broker",
-        "--data-dir",
-        data.to_str().expect("UTF-8"),
-        "--listen",
-        "127.0.0.1:0",
-    ];
-    Process::start(&binary("logway"), &args, folder)
-}
+use crate::broker;
 
 /// Runs one command to its end with `input` on standard input.
 fn logway(args: &[&str], input: &str) -> Output {

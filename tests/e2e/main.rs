@@ -4,3 +4,23 @@
 mod commands;
 mod mistakes;
 mod up;
+
+use std::path::Path;
+
+use harness::binary;
+use harness::process::Process;
+
+/// A broker of its own for one test, with an HTTP address.
+fn broker(folder: &Path) -> Process {
+    let data = folder.join("broker");
+    let args = [
+        "broker",
+        "--data-dir",
+        data.to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ];
+    Process::start(&binary("logway"), &args, folder)
+}

@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use harness::process::Process;
 use harness::{binary, eventually, http};
+
+use crate::broker;
 
 fn run(program: &str, args: &[&str]) -> Output {
     Command::new(binary(program))
@@ -21,20 +21,6 @@ fn complaint(output: &Output, code: i32) -> String {
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
     stderr
-}
-
-fn broker(folder: &Path) -> Process {
-    let data = folder.join("broker");
-    let args = [
-        "broker",
-        "--data-dir",
-        data.to_str().expect("UTF-8"),
-        "--listen",
-        "127.0.0.1:0",
-        "--http",
-        "127.0.0.1:0",
-    ];
-    Process::start(&binary("logway"), &args, folder)
 }
 
 #[test]
