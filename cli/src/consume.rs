@@ -9,6 +9,7 @@ use logway_client::{
 
 use crate::args::Consume;
 use crate::failure::Failure;
+use crate::offsets;
 use crate::stop::StopSignal;
 use crate::table::print;
 
@@ -120,27 +121,16 @@ async fn ends(args: &Consume) -> Result<Vec<(TopicPartition, i64)>, Failure> {
     let admin = args.cluster.admin()?;
     let failed = |e| Failure::failed(e, &format!("find the end of `{}`", args.topic));
     let partitions = partitions(&admin, args).await?;
-    let ask = |spec| {
-        partitions
-            .iter()
-            .map(|at| (at.clone(), spec))
-            .collect::<Vec<_>>()
-    };
-    let first = admin
-        .list_offsets(&ask(OffsetSpec::Earliest))
+    let first = offsets::list(&admin, &partitions, OffsetSpec::Earliest)
         .await
         .map_err(failed)?;
-    let next = admin
-        .list_offsets(&ask(OffsetSpec::Latest))
+    let next = offsets::list(&admin, &partitions, OffsetSpec::Latest)
         .await
         .map_err(failed)?;
     let mut ends = Vec::new();
     for (at, next) in next {
         let next = next.map_err(failed)?.offset.unwrap_or(0);
-        let begins = first.iter().find(|(p, _)| *p == at);
-        let begins = begins
-            .and_then(|(_, f)| f.as_ref().ok()?.offset)
-            .unwrap_or(0);
+        let begins = offsets::of(&first, &at).unwrap_or(0);
         if next > begins {
             ends.push((at, next));
         }

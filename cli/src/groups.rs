@@ -1,10 +1,11 @@
 //! `logway groups`: list, describe with lag, and move offsets.
 
-use logway_client::{Admin, AdminError, CommittedOffset, ListedOffset, OffsetSpec, TopicPartition};
+use logway_client::{CommittedOffset, OffsetSpec, TopicPartition};
 use serde_json::Value;
 
 use crate::args::{Cluster, GroupAction, Groups, Output};
 use crate::failure::Failure;
+use crate::offsets;
 use crate::table::Table;
 
 /// Runs one group command.
@@ -59,7 +60,9 @@ async fn describe(group: &str, cluster: &Cluster, output: Output) -> Result<(), 
     );
     partitions.sort();
     partitions.dedup();
-    let ends = ends(&admin, &partitions).await.map_err(failed)?;
+    let ends = offsets::list(&admin, &partitions, OffsetSpec::Latest)
+        .await
+        .map_err(failed)?;
     let mut table = Table::new(&[
         "TOPIC",
         "PARTITION",
@@ -75,7 +78,7 @@ async fn describe(group: &str, cluster: &Cluster, output: Output) -> Result<(), 
             .iter()
             .find(|(p, _)| p == at)
             .map(|(_, c): &(_, CommittedOffset)| c.offset);
-        let end = ends.iter().find(|(p, _)| p == at).and_then(|(_, end)| *end);
+        let end = offsets::of(&ends, at);
         let lag = current
             .zip(end)
             .map(|(current, end)| (end - current).max(0));
@@ -102,22 +105,6 @@ async fn describe(group: &str, cluster: &Cluster, output: Output) -> Result<(), 
     Ok(())
 }
 
-async fn ends(
-    admin: &Admin,
-    partitions: &[TopicPartition],
-) -> Result<Vec<(TopicPartition, Option<i64>)>, AdminError> {
-    let ask: Vec<_> = partitions
-        .iter()
-        .map(|at| (at.clone(), OffsetSpec::Latest))
-        .collect();
-    let listed = admin.list_offsets(&ask).await?;
-    let end = |listed: Result<ListedOffset, AdminError>| listed.ok().and_then(|l| l.offset);
-    Ok(listed
-        .into_iter()
-        .map(|(at, listed)| (at, end(listed)))
-        .collect())
-}
-
 async fn reset(cluster: &Cluster, group: &str, topic: &str, to: &str) -> Result<(), Failure> {
     let admin = cluster.admin()?;
     let doing = format!("reset group `{group}` on topic `{topic}`");
@@ -135,8 +122,8 @@ async fn reset(cluster: &Cluster, group: &str, topic: &str, to: &str) -> Result<
             } else {
                 OffsetSpec::Latest
             };
-            let ask: Vec<_> = partitions.iter().map(|p| (at(p.partition), spec)).collect();
-            let listed = admin.list_offsets(&ask).await.map_err(failed)?;
+            let places: Vec<_> = partitions.iter().map(|p| at(p.partition)).collect();
+            let listed = offsets::list(&admin, &places, spec).await.map_err(failed)?;
             let mut targets = Vec::new();
             for (at, listed) in listed {
                 targets.push((at, listed.map_err(failed)?.offset.unwrap_or(0)));

@@ -9,6 +9,7 @@ mod daemon;
 mod failure;
 mod groups;
 mod logging;
+mod offsets;
 mod produce;
 mod stop;
 mod table;

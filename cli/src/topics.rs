@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::args::{Cluster, Output, TopicAction, Topics};
 use crate::failure::Failure;
+use crate::offsets::{self, Listed};
 use crate::table::Table;
 
 /// Runs one topic command.
@@ -91,28 +92,20 @@ async fn describe(names: Vec<String>, cluster: &Cluster, output: Output) -> Resu
     ]);
     for (name, topic) in admin.describe_topics(&names).await.map_err(failed)? {
         let topic = topic.map_err(|e| Failure::failed(e, &format!("describe topic `{name}`")))?;
-        let ask = |spec: OffsetSpec| {
-            let at = |p| (TopicPartition::new(name.as_ref(), p), spec);
-            topic
-                .partitions
-                .iter()
-                .map(|p| at(p.partition))
-                .collect::<Vec<_>>()
-        };
-        let first = admin
-            .list_offsets(&ask(OffsetSpec::Earliest))
+        let place = |p: i32| TopicPartition::new(name.as_ref(), p);
+        let places: Vec<_> = topic
+            .partitions
+            .iter()
+            .map(|p| place(p.partition))
+            .collect();
+        let first = offsets::list(&admin, &places, OffsetSpec::Earliest)
             .await
             .map_err(failed)?;
-        let next = admin
-            .list_offsets(&ask(OffsetSpec::Latest))
+        let next = offsets::list(&admin, &places, OffsetSpec::Latest)
             .await
             .map_err(failed)?;
-        let offset = |listed: &[(TopicPartition, Result<logway_client::ListedOffset, _>)],
-                      p: i32| {
-            let found = listed.iter().find(|(at, _)| at.partition == p);
-            found
-                .and_then(|(_, listed)| listed.as_ref().ok()?.offset)
-                .map_or(Value::Null, Into::into)
+        let offset = |listed: &Listed, p: i32| {
+            offsets::of(listed, &place(p)).map_or(Value::Null, Into::into)
         };
         for p in &topic.partitions {
             table.row([
