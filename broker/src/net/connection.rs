@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -15,10 +15,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFuture;
 use tracing::{debug, info};
 
 use super::budget::BytePermit;
-use super::frame::{FrameError, FrameReader, Received};
+use super::frame::{Frame, FrameError, FrameReader, Received};
 use crate::context::Context;
 use crate::handler::{self, Refusal, Reply, Request};
 
@@ -111,23 +112,26 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Result<(), Refusal> {
+        let stopping = self.context.stopping.clone();
+        let mut stop = pin!(stopping.cancelled());
         loop {
             self.start_next().await;
+            self.collect_finished()?;
+            // What is here already is started before anything is written: requests that came
+            // together are answered together. What is wrong with it can wait until then.
+            if self.reads()
+                && let Ok(Some(frame)) = self.frames.buffered()
+            {
+                self.received(frame)?;
+                continue;
+            }
             if self.closing && self.in_flight.is_empty() && self.output.is_empty() {
                 return Ok(());
             }
             self.arm_timer();
-            match self.wait().await {
+            match self.wait(stop.as_mut()).await {
                 Event::Stop => self.closing = true,
-                Event::Frame(Ok(Received::Frame(frame))) => {
-                    self.context
-                        .metrics
-                        .request_bytes
-                        .inc_by(frame.body.len() as u64);
-                    self.progress_at = Instant::now();
-                    let request = handler::decode(&self.context, frame.body, self.peer)?;
-                    self.next = Some((request, frame.permit));
-                }
+                Event::Frame(Ok(Received::Frame(frame))) => self.received(frame)?,
                 // The timer is set to the sender's next progress above.
                 Event::Frame(Ok(Received::Part)) => {}
                 Event::Frame(Ok(Received::End)) => self.peer_closed(),
@@ -148,9 +152,42 @@ impl Connection {
         }
     }
 
+    /// Whether another request may be read.
+    fn reads(&self) -> bool {
+        !self.closing && self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX
+    }
+
+    fn received(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let bytes = frame.body.len() as u64;
+        self.context.metrics.request_bytes.inc_by(bytes);
+        self.progress_at = Instant::now();
+        let request = handler::decode(&self.context, frame.body, self.peer)?;
+        self.next = Some((request, frame.permit));
+        Ok(())
+    }
+
+    /// Queues the replies that are there, oldest first, as far as there is room for them.
+    fn collect_finished(&mut self) -> Result<(), Refusal> {
+        while self.output_bytes < OUTPUT_BYTES_MAX {
+            let finished = self
+                .in_flight
+                .pop_front_if(|front| matches!(front.state, InFlightState::Done(_)));
+            let Some(InFlight {
+                state: InFlightState::Done(reply),
+                permit,
+                ..
+            }) = finished
+            else {
+                break;
+            };
+            self.queue(reply, permit)?;
+        }
+        Ok(())
+    }
+
     /// Waits for whatever happens first. Every branch is cancel-safe.
-    async fn wait(&mut self) -> Event {
-        let read = !self.closing && self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
+    async fn wait(&mut self, stop: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
+        let read = self.reads();
         let collect = !self.in_flight.is_empty() && self.output_bytes < OUTPUT_BYTES_MAX;
         let write = !self.output.is_empty();
         let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
@@ -160,7 +197,7 @@ impl Connection {
         let filled = self.output.len().min(WRITE_SLICES);
         tokio::select! {
             biased;
-            () = self.context.stopping.cancelled(), if !self.closing => Event::Stop,
+            () = stop, if !self.closing => Event::Stop,
             (reply, permit) = front_reply(&mut self.in_flight), if collect => Event::Reply(reply, permit),
             written = self.writer.write_vectored(&slices[..filled]), if write => Event::Written(written),
             frame = self.frames.next(), if read => Event::Frame(frame),
@@ -237,8 +274,7 @@ impl Connection {
     }
 
     fn deadline(&self) -> Instant {
-        let reading = self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX && !self.closing;
-        if !self.output.is_empty() || (reading && self.frames.is_partial()) {
+        if !self.output.is_empty() || (self.reads() && self.frames.is_partial()) {
             self.progress_at + self.context.stall_max
         } else if self.in_flight.is_empty() && self.next.is_none() {
             self.progress_at + self.context.idle_max
