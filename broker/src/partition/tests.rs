@@ -1,5 +1,7 @@
 //! Producer states, snapshots, waiting, and what a failing disk does to one partition.
 
 mod disk;
+mod from_kafka;
 mod producers;
+mod transactions;
 mod waiters;
