@@ -135,3 +135,25 @@ fn read_on(reader: &logway_journal::LogReader, offset: i64) -> i64 {
         Err(error) => panic!("{error:?}"),
     }
 }
+
+#[test]
+fn what_was_just_written_is_read_without_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = StdDisk::new().file(&dir.path().join("f"));
+    file.create().unwrap();
+    let bytes: Vec<u8> = (0..300_000u32).map(|at| at as u8).collect();
+    file.write_at([&bytes, &[]], 0).unwrap();
+    let handle = file.open().unwrap();
+    assert!(handle.is_resident(0, bytes.len()));
+    assert!(handle.is_resident(10, 0));
+    let mut read = vec![9];
+    assert!(handle.read_resident(&mut read, 5, 200_000).unwrap());
+    assert_eq!((read[0], &read[1..]), (9, &bytes[5..200_005]));
+    handle.warm(1000, 200_000, 99_000).unwrap();
+    for past in [300_000, 299_999] {
+        let error = handle.read_resident(&mut Vec::new(), past, 2).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    }
+    let error = handle.warm(200_000, 200_000, 0).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}

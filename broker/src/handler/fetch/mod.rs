@@ -19,10 +19,14 @@ use logway_protocol::message::fetch::{
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use self::records::{Records, SENDFILE_BYTES_MIN, reply};
 use super::error::{Code, of_availability, of_leader_epoch};
 use super::{Header, Reply, frame};
 use crate::context::Context;
+use crate::net::FileRange;
 use crate::partition::{Availability, FetchWaiter, Partition, ReadFailure};
+
+mod records;
 
 /// Longest wait that is granted, whatever a client asks for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -63,19 +67,21 @@ pub(super) async fn handle(
     let limit = usize::try_from(request.max_bytes.min(context.settings.fetch_max_bytes));
     let limit = limit.unwrap_or(0);
     let found = wait_for_bytes(context, &request, &targets, limit).await;
-    let permit = match context.reply_budget.try_take(found.bytes) {
+    let small: usize = found
+        .slices
+        .iter()
+        .flatten()
+        .map(FetchSlice::len)
+        .filter(|len| *len < SENDFILE_BYTES_MIN)
+        .sum();
+    let permit = match context.reply_budget.try_take(small) {
         Some(permit) => permit,
-        None => context.reply_budget.take(found.bytes).await,
+        None => context.reply_budget.take(small).await,
     };
     context.metrics.fetched_bytes.inc_by(found.bytes as u64);
-    let response = respond(&request, &targets, found);
-    match frame(header, &response) {
-        Reply::Frame { bytes, .. } => Reply::Frame {
-            bytes,
-            permit: Some(permit),
-        },
-        other => other,
-    }
+    let mut ranges = Vec::new();
+    let response = respond(&request, &targets, found, &mut ranges);
+    reply(header, &response, ranges, Some(permit))
 }
 
 fn targets<'a>(context: &Context, header: &Header, topics: &'a [FetchTopic]) -> Vec<Target<'a>> {
@@ -258,7 +264,12 @@ fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadFailure) 
     code
 }
 
-fn respond(request: &FetchRequest, targets: &[Target<'_>], found: Found) -> FetchResponse {
+fn respond(
+    request: &FetchRequest,
+    targets: &[Target<'_>],
+    found: Found,
+    ranges: &mut Vec<FileRange>,
+) -> FetchResponse {
     let mut responses: Vec<FetchableTopicResponse> = request
         .topics
         .iter()
@@ -273,7 +284,7 @@ fn respond(request: &FetchRequest, targets: &[Target<'_>], found: Found) -> Fetc
         if let Some(topic) = responses.get_mut(target.topic) {
             topic
                 .partitions
-                .push(partition_data(target, slice, committed));
+                .push(partition_data(target, slice, committed, ranges));
         }
     }
     FetchResponse {
@@ -286,12 +297,12 @@ fn partition_data(
     target: &Target<'_>,
     slice: Result<FetchSlice, ErrorCode>,
     committed: bool,
+    ranges: &mut Vec<FileRange>,
 ) -> PartitionData {
     let partition_index = target.asked.partition;
     let read = slice.and_then(|slice| {
         let partition = target.served.as_ref().map_err(|code| *code)?;
-        let records = slice
-            .bytes()
+        let records = Records::of(&slice)
             .map_err(|error| report(partition, target.asked, &ReadFailure::Io(error)))?;
         Ok((partition, records))
     });
@@ -304,7 +315,7 @@ fn partition_data(
                 last_stable_offset: high_watermark,
                 log_start_offset: partition.log_start_offset(),
                 aborted_transactions: committed.then(Vec::new),
-                records: Some(records),
+                records: Some(records.into_field(ranges)),
                 ..PartitionData::default()
             }
         }
@@ -313,7 +324,7 @@ fn partition_data(
             error_code: code.code(),
             high_watermark: -1,
             aborted_transactions: committed.then(Vec::new),
-            records: Some(Bytes::new()),
+            records: Some(Bytes::new().into()),
             ..PartitionData::default()
         },
     }
