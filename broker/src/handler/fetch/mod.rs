@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use logway_journal::FetchSlice;
+use logway_journal::{FetchSlice, ReadError};
 use logway_protocol::ErrorCode;
 use logway_protocol::message::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
@@ -19,12 +19,12 @@ use logway_protocol::message::fetch::{
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use self::records::{Records, SENDFILE_BYTES_MIN, reply};
+use self::records::reply;
 use super::error::{Code, of_availability, of_leader_epoch};
 use super::{Header, Reply, frame};
 use crate::context::Context;
 use crate::net::FileRange;
-use crate::partition::{Availability, FetchWaiter, Partition, ReadFailure};
+use crate::partition::{Availability, FetchWaiter, Partition};
 
 mod records;
 
@@ -67,21 +67,10 @@ pub(super) async fn handle(
     let limit = usize::try_from(request.max_bytes.min(context.settings.fetch_max_bytes));
     let limit = limit.unwrap_or(0);
     let found = wait_for_bytes(context, &request, &targets, limit).await;
-    let small: usize = found
-        .slices
-        .iter()
-        .flatten()
-        .map(FetchSlice::len)
-        .filter(|len| *len < SENDFILE_BYTES_MIN)
-        .sum();
-    let permit = match context.reply_budget.try_take(small) {
-        Some(permit) => permit,
-        None => context.reply_budget.take(small).await,
-    };
     context.metrics.fetched_bytes.inc_by(found.bytes as u64);
     let mut ranges = Vec::new();
     let response = respond(&request, &targets, found, &mut ranges);
-    reply(header, &response, ranges, Some(permit))
+    reply(context, header, &response, ranges).await
 }
 
 fn targets<'a>(context: &Context, header: &Header, topics: &'a [FetchTopic]) -> Vec<Target<'a>> {
@@ -244,13 +233,10 @@ fn slice(
     partition
         .reader()
         .read(asked.fetch_offset, limit, first)
-        .map_err(|error| {
-            let failure = ReadFailure::Journal(error);
-            report(partition, asked, &failure)
-        })
+        .map_err(|failure| report(partition, asked, &failure))
 }
 
-fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadFailure) -> ErrorCode {
+fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadError) -> ErrorCode {
     let code = failure.code();
     if code != ErrorCode::OffsetOutOfRange {
         let (topic, index) = (partition.topic(), partition.index());
@@ -302,8 +288,7 @@ fn partition_data(
     let partition_index = target.asked.partition;
     let read = slice.and_then(|slice| {
         let partition = target.served.as_ref().map_err(|code| *code)?;
-        let records = Records::of(&slice)
-            .map_err(|error| report(partition, target.asked, &ReadFailure::Io(error)))?;
+        let records = records::field(&slice, ranges);
         Ok((partition, records))
     });
     match read {
@@ -315,7 +300,7 @@ fn partition_data(
                 last_stable_offset: high_watermark,
                 log_start_offset: partition.log_start_offset(),
                 aborted_transactions: committed.then(Vec::new),
-                records: Some(records.into_field(ranges)),
+                records: Some(records),
                 ..PartitionData::default()
             }
         }

@@ -1,75 +1,44 @@
-//! Where the records of a reply come from, and the reply as parts around them.
-//! Invariant: large sets stay in their file until the socket takes them; small ones are read here,
-//! unless they are not in memory: no worker waits for a disk. Step 10 of the hallway.
+//! The reply as parts: encoded fields around ranges of segment files.
+//! Invariant: records stay in their file until the socket takes them. Step 10 of the hallway.
 
-use std::io;
-
-use bytes::Bytes;
-use logway_journal::{FetchSlice, FileHandle};
+use logway_journal::FetchSlice;
 use logway_protocol::RecordsField;
 use logway_protocol::header::encode_response_outline;
 use logway_protocol::message::fetch::FetchResponse;
 
+use crate::context::Context;
 use crate::handler::{Header, Reply, unwritable};
-use crate::net::{BytePermit, FileRange, Part};
+use crate::net::{FileRange, Part};
 
-/// Sets of fewer bytes are copied: that costs less than handing them to the kernel by themselves.
-pub(super) const SENDFILE_BYTES_MIN: usize = 8 * 1024;
-
-/// The records of one partition's answer.
-pub(super) enum Records {
-    Here(Bytes),
-    InFile(FileRange),
-}
-
-impl Records {
-    /// The records of a slice.
-    pub(super) fn of(slice: &FetchSlice) -> io::Result<Records> {
-        let Some(file) = slice.file() else {
-            return Ok(Records::Here(Bytes::new()));
-        };
-        let (position, len) = (slice.position(), slice.len());
-        if matches!(file, FileHandle::Other(_)) {
-            return Ok(Records::Here(slice.bytes()?));
-        }
-        if len < SENDFILE_BYTES_MIN {
-            let mut bytes = Vec::with_capacity(len);
-            if file.read_resident(&mut bytes, position, len)? {
-                return Ok(Records::Here(bytes.into()));
-            }
-        }
-        Ok(Records::InFile(FileRange {
+/// The field that stands for a slice; its range of the file goes to `ranges`.
+pub(super) fn field(slice: &FetchSlice, ranges: &mut Vec<FileRange>) -> RecordsField {
+    if let Some(file) = slice.file() {
+        ranges.push(FileRange {
             file: file.clone(),
-            position,
-            len,
-        }))
+            position: slice.position(),
+            len: slice.len(),
+        });
     }
-
-    /// The field of the response; a range goes to `ranges`.
-    pub(super) fn into_field(self, ranges: &mut Vec<FileRange>) -> RecordsField {
-        match self {
-            Records::Here(bytes) => RecordsField::Bytes(bytes),
-            Records::InFile(range) => {
-                let len = range.len;
-                ranges.push(range);
-                RecordsField::Elsewhere(len)
-            }
-        }
-    }
+    RecordsField::Elsewhere(slice.len())
 }
 
 /// The reply: `response` with `ranges` where its records are elsewhere.
-pub(super) fn reply(
+pub(super) async fn reply(
+    context: &Context,
     header: &Header,
     response: &FetchResponse,
     ranges: Vec<FileRange>,
-    permit: Option<BytePermit>,
 ) -> Reply {
     let outline =
         encode_response_outline(header.api, header.version, header.correlation_id, response);
     let outline = match outline {
         Ok(outline) => outline,
         Err(source) => return unwritable(header, source),
+    };
+    let budget = &context.reply_budget;
+    let permit = match budget.try_take(outline.bytes.len()) {
+        Some(permit) => permit,
+        None => budget.take(outline.bytes.len()).await,
     };
     let mut left = outline.bytes;
     let mut before = 0;
@@ -82,5 +51,8 @@ pub(super) fn reply(
     if !left.is_empty() {
         parts.push(Part::Bytes(left));
     }
-    Reply::Parts { parts, permit }
+    Reply::Parts {
+        parts,
+        permit: Some(permit),
+    }
 }
