@@ -16,6 +16,7 @@ use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
 use crate::segment::{
     INDEX_SUFFIX, LOG_SUFFIX, SegmentFiles, SegmentView, TIME_INDEX_SUFFIX, later, path_of,
 };
+use crate::txn_index::TxnIndex;
 use crate::walk::WalkError;
 
 /// The last segment of a log.
@@ -64,6 +65,7 @@ impl ActiveSegment {
             offsets: IndexView::empty(),
             times: IndexView::empty(),
             max: None,
+            aborted: None,
         };
         ActiveSegment {
             view,
@@ -185,6 +187,7 @@ impl ActiveSegment {
     /// index has.
     pub(crate) fn flush_indexes(&mut self, dir: &Path) -> Result<(), DiskError> {
         let base = self.base_offset();
+        TxnIndex::flush(&mut self.view.aborted, base, dir)?;
         let SegmentView {
             files,
             offsets,

@@ -185,6 +185,37 @@ impl<E: Entry> IndexView<E> {
         low
     }
 
+    /// Shows `visit` the entries from the one with that number on, until it says false. None if the
+    /// file cannot be read or holds something else.
+    pub(crate) fn visit_from(
+        &self,
+        first: u32,
+        file: &dyn DiskFile,
+        base_offset: i64,
+        mut visit: impl FnMut(E) -> bool,
+    ) -> Option<()> {
+        if first < self.persisted {
+            let handle = file.open().ok()?;
+            let mut at = first;
+            while at < self.persisted {
+                let until = self.persisted.min(at.saturating_add(BLOCK_ENTRIES));
+                for entry in Block::read(&handle, base_offset, at..until)?.entries {
+                    if !visit(entry) {
+                        return Some(());
+                    }
+                }
+                at = until;
+            }
+        }
+        let in_tail = first.saturating_sub(self.persisted) as usize;
+        for entry in self.tail.iter().skip(in_tail) {
+            if !visit(*entry) {
+                break;
+            }
+        }
+        Some(())
+    }
+
     /// Adds an entry in memory. It reaches the file with [`IndexView::flush`].
     pub(crate) fn push(&mut self, entry: E) {
         self.tail = self.tail.iter().copied().chain([entry]).collect();

@@ -18,7 +18,9 @@ mod error;
 mod log;
 mod open;
 mod reader;
+mod replay;
 mod shorten;
+mod snapshot;
 mod sync;
 
 mod active;
@@ -27,6 +29,7 @@ mod epoch;
 mod index;
 mod recovery;
 mod segment;
+mod txn_index;
 mod view;
 mod walk;
 
@@ -41,4 +44,5 @@ pub use reader::{Batches, FetchSlice, LogReader};
 pub use shorten::Deleted;
 pub use std_disk::{OPEN_FILES_MAX, StdDisk};
 pub use sync::{Closed, SyncTarget, Synced};
+pub use txn_index::AbortedTxn;
 pub use walk::BatchFault;

@@ -15,6 +15,7 @@ use crate::error::{AppendError, ChangeError, DiskError};
 use crate::open::remove_segment;
 use crate::reader::{LogReader, read_error};
 use crate::segment::{LOG_SUFFIX, SegmentView, path_of};
+use crate::snapshot::Snapshots;
 use crate::sync::Durable;
 use crate::view::{Shared, View};
 
@@ -32,6 +33,8 @@ pub struct Log {
     pub(crate) log_end_offset: i64,
     pub(crate) epochs: Epochs,
     pub(crate) durable: Durable,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) aborted_known_below: i64,
 }
 
 /// Where a batch went.
@@ -256,6 +259,12 @@ impl Log {
     #[must_use]
     pub fn log_end_offset(&self) -> i64 {
         self.log_end_offset
+    }
+
+    /// Offset at which the segment that is written begins.
+    #[must_use]
+    pub fn active_base_offset(&self) -> i64 {
+        self.active.base_offset()
     }
 
     /// The log's folder.

@@ -17,9 +17,10 @@ use crate::error::{DiskError, OpenError};
 use crate::log::Log;
 use crate::recovery::{FoundSegment, Recoverer};
 use crate::segment::{
-    DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SegmentView, TIME_INDEX_SUFFIX, parse_file_name,
-    path_of,
+    DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SegmentView, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX,
+    parse_file_name, path_of,
 };
+use crate::snapshot::{SNAPSHOT_SUFFIX, Snapshots};
 use crate::sync::Durable;
 use crate::view::{Shared, View};
 
@@ -54,10 +55,10 @@ impl Log {
         if !exists {
             disk.create_dir(dir).map_err(DiskError::of("create", dir))?;
         }
-        let found = if exists {
+        let (found, snapshots) = if exists {
             list(&*disk, dir)?
         } else {
-            Vec::new()
+            Default::default()
         };
         let (epochs, has_epochs) = Epochs::load(&*disk, dir)?;
         let mut recoverer = Recoverer {
@@ -68,9 +69,10 @@ impl Log {
             now_ms,
             epochs,
             rebuild_epochs: !has_epochs,
+            aborted_known_below: i64::MAX,
         };
         let segments = recoverer.recover(&found)?;
-        let epochs = recoverer.epochs;
+        let (epochs, aborted_known_below) = (recoverer.epochs, recoverer.aborted_known_below);
         Log::assemble(
             disk,
             dir,
@@ -78,7 +80,9 @@ impl Log {
             Assembly {
                 recovery,
                 segments,
+                snapshots,
                 epochs,
+                aborted_known_below,
                 now_ms,
             },
         )
@@ -93,17 +97,17 @@ impl Log {
         let Assembly {
             recovery,
             segments,
+            snapshots,
             mut epochs,
+            aborted_known_below,
             now_ms,
         } = assembly;
         let log_start = recovery.log_start_offset.max(0);
         let (closed, active, log_end_offset, repaired) = match segments {
-            Some(found) if found.log_end_offset >= log_start => (
-                found.closed,
-                found.active,
-                found.log_end_offset,
-                found.repaired,
-            ),
+            Some(found) if found.log_end_offset >= log_start => {
+                let (end, repaired) = (found.log_end_offset, found.repaired);
+                (found.closed, found.active, end, repaired)
+            }
             Some(found) => {
                 tracing::warn!(dir = %dir.display(), log_start,
                     log_end = found.log_end_offset, "the log ends before its start: it is emptied");
@@ -128,15 +132,13 @@ impl Log {
         epochs.truncate_start(log_start_offset);
         epochs.truncate_end(log_end_offset);
         epochs.write(&*disk)?;
-        let promised = if recovery.clean {
-            log_end_offset
-        } else {
-            recovery.recovery_point
+        let promised = match recovery.clean {
+            true => log_end_offset,
+            false => recovery.recovery_point,
         };
-        let durable = if repaired {
-            promised.min(active.base_offset())
-        } else {
-            promised
+        let durable = match repaired {
+            true => promised.min(active.base_offset()),
+            false => promised,
         };
         let is_dir_durable = recovery.clean && !repaired;
         let closed: Arc<[Arc<SegmentView>]> = closed.into_iter().map(Arc::new).collect();
@@ -147,7 +149,7 @@ impl Log {
             log_end_offset,
             epochs: epochs.entries(),
         };
-        Ok(Log {
+        let mut log = Log {
             shared: Arc::new(Shared::new(disk, Arc::from(dir), view)),
             config,
             closed,
@@ -156,7 +158,12 @@ impl Log {
             log_end_offset,
             epochs,
             durable: Durable::new(durable.clamp(0, log_end_offset), is_dir_durable),
-        })
+            snapshots,
+            aborted_known_below,
+        };
+        // Those past the end would be wrong of what will be appended.
+        log.remove_snapshots_above(log_end_offset)?;
+        Ok(log)
     }
 }
 
@@ -164,14 +171,18 @@ impl Log {
 struct Assembly {
     recovery: Recovery,
     segments: Option<crate::recovery::Recovered>,
+    snapshots: Snapshots,
     epochs: Epochs,
+    aborted_known_below: i64,
     now_ms: i64,
 }
 
-/// The segments in a folder, in offset order. Leftovers of unfinished work are removed.
-fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<FoundSegment>, OpenError> {
+/// The segments in a folder, in offset order, and the snapshots beside them. Leftovers of
+/// unfinished work are removed.
+fn list(disk: &dyn Disk, dir: &Path) -> Result<(Vec<FoundSegment>, Snapshots), OpenError> {
     let mut segments: BTreeMap<i64, FoundSegment> = BTreeMap::new();
     let mut indexes = Vec::new();
+    let mut snapshots = Vec::new();
     for entry in disk.list(dir).map_err(DiskError::of("list", dir))? {
         let path = dir.join(&entry.name);
         let is_leftover = [DELETED_SUFFIX, TMP_SUFFIX, CLEANED_SUFFIX];
@@ -199,16 +210,18 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<FoundSegment>, OpenError> {
                 };
                 segments.insert(base_offset, FoundSegment::new(base_offset, len));
             }
-            Some((base_offset, suffix @ (INDEX_SUFFIX | TIME_INDEX_SUFFIX))) => {
+            Some((base_offset, suffix @ (INDEX_SUFFIX | TIME_INDEX_SUFFIX | TXN_INDEX_SUFFIX))) => {
                 indexes.push((base_offset, suffix.to_owned(), entry.len));
             }
-            // Files of a later stage, and of nobody we know.
+            Some((offset, SNAPSHOT_SUFFIX)) => snapshots.push(offset),
+            // Of nobody we know.
             _ => {}
         }
     }
     for (base_offset, suffix, len) in indexes {
         match segments.get_mut(&base_offset) {
             Some(segment) if suffix == INDEX_SUFFIX => segment.offset_index_len = Some(len),
+            Some(segment) if suffix == TXN_INDEX_SUFFIX => segment.txn_index_len = Some(len),
             Some(segment) => segment.time_index_len = Some(len),
             None => {
                 let path = path_of(dir, base_offset, &suffix);
@@ -217,7 +230,8 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<FoundSegment>, OpenError> {
             }
         }
     }
-    Ok(segments.into_values().collect())
+    let segments = segments.into_values().collect();
+    Ok((segments, Snapshots::found(snapshots)))
 }
 
 /// Removes segments with all their files: the names go first, the bytes after, the newest segment
@@ -240,7 +254,13 @@ pub(crate) fn remove_segment(
     base_offset: i64,
 ) -> Result<(), DiskError> {
     let mut renamed = Vec::new();
-    for suffix in [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
+    for suffix in [
+        LOG_SUFFIX,
+        INDEX_SUFFIX,
+        TIME_INDEX_SUFFIX,
+        TXN_INDEX_SUFFIX,
+        SNAPSHOT_SUFFIX,
+    ] {
         let path = path_of(dir, base_offset, suffix);
         let deleted = crate::checkpoint::with_suffix(&path, DELETED_SUFFIX);
         match disk.rename(&path, &deleted) {

@@ -104,6 +104,15 @@ impl LogReader {
         LogReader { shared }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The log as it is now.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
+    }
+
     /// First offset that can be read.
     #[must_use]
     pub fn log_start_offset(&self) -> i64 {

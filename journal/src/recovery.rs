@@ -5,6 +5,7 @@
 //! never taken for a fault: it stops the opening.
 //! Hallway: step 8, at start.
 use std::path::Path;
+use std::sync::Arc;
 
 use logway_protocol::batch::BatchHeader;
 
@@ -16,6 +17,7 @@ use crate::error::{DiskError, OpenError};
 use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
 use crate::open::{Recovery, remove_segments};
 use crate::segment::{LOG_SUFFIX, NO_TIMESTAMP, SegmentFiles, SegmentView, path_of};
+use crate::txn_index::{Bounds, TxnIndex};
 use crate::walk::{BatchFault, HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError, offsets_fault};
 
 /// A segment as the folder's listing shows it; lengths in bytes.
@@ -25,6 +27,7 @@ pub(crate) struct FoundSegment {
     pub(crate) len: u32,
     pub(crate) offset_index_len: Option<u64>,
     pub(crate) time_index_len: Option<u64>,
+    pub(crate) txn_index_len: Option<u64>,
 }
 
 impl FoundSegment {
@@ -34,6 +37,7 @@ impl FoundSegment {
             len,
             offset_index_len: None,
             time_index_len: None,
+            txn_index_len: None,
         }
     }
 
@@ -80,6 +84,8 @@ pub(crate) struct Recoverer<'a> {
     pub(crate) epochs: Epochs,
     /// There is no usable epoch file: every batch header is read to make it again.
     pub(crate) rebuild_epochs: bool,
+    /// The transaction indexes are complete below this offset; set by [`Recoverer::recover`].
+    pub(crate) aborted_known_below: i64,
 }
 
 impl Recoverer<'_> {
@@ -95,6 +101,7 @@ impl Recoverer<'_> {
         let mut closed: Vec<SegmentView> = Vec::new();
         let mut last: Option<Scanned> = None;
         let mut repaired = false;
+        self.aborted_known_below = trusted_below;
         self.check_epochs(found, trusted_below);
         for (at, segment) in found.iter().enumerate() {
             let next_base = found.get(at + 1).map(|next| next.base_offset);
@@ -212,7 +219,29 @@ impl Recoverer<'_> {
                 .and_then(|()| log.sync_data())
                 .map_err(self.failed("cut off the end of", found.base_offset))?;
         }
+        let below = scanned.next_offset.min(trusted_below);
+        scanned.segment.view.aborted = self.aborted(found, below)?;
         Ok(scanned)
+    }
+
+    /// The segment's transaction index as far as its markers lie below `below`.
+    fn aborted(
+        &mut self,
+        found: &FoundSegment,
+        below: i64,
+    ) -> Result<Option<Arc<TxnIndex>>, DiskError> {
+        let Some(len) = found.txn_index_len.filter(|len| *len > 0) else {
+            return Ok(None);
+        };
+        let bounds = Bounds {
+            base_offset: found.base_offset,
+            below,
+        };
+        let index = TxnIndex::open(self.disk, self.dir, len, bounds)?;
+        if index.as_ref().is_some_and(TxnIndex::is_rebuilt) {
+            self.aborted_known_below = self.aborted_known_below.min(found.base_offset);
+        }
+        Ok(index.map(Arc::new))
     }
 
     fn scan(&mut self, found: &FoundSegment, trusted_below: i64) -> Result<Scanned, OpenError> {
@@ -317,11 +346,12 @@ impl Recoverer<'_> {
         times = IndexView::of_file(count);
         let time = times.last(&*files.time_index, base);
         let view = SegmentView {
-            files: std::sync::Arc::new(files),
+            files: Arc::new(files),
             size: found.len,
             offsets: offsets.clone(),
             times: times.clone(),
             max: None,
+            aborted: None,
         };
         let confirmed = confirm(&view, entry, time).ok()?;
         let files = SegmentFiles::new(self.disk, self.dir, base);
@@ -337,11 +367,12 @@ impl Recoverer<'_> {
         end_offset: i64,
     ) -> Result<SegmentView, OpenError> {
         let view = SegmentView {
-            files: std::sync::Arc::new(SegmentFiles::new(self.disk, self.dir, found.base_offset)),
+            files: Arc::new(SegmentFiles::new(self.disk, self.dir, found.base_offset)),
             size: found.len,
             offsets: found.offsets(),
             times: found.times(),
             max: None,
+            aborted: self.aborted(found, end_offset)?,
         };
         if !self.rebuild_epochs && self.has_sound_indexes(found, &view, end_offset) {
             view.files.release();
@@ -355,6 +386,7 @@ impl Recoverer<'_> {
                 "a durable segment is damaged; its records from there on cannot be read");
         }
         let mut closed = self.close(scanned)?;
+        closed.aborted = view.aborted;
         // Damage is for readers to meet, not for the next segments to be dropped.
         closed.size = found.len;
         Ok(closed)

@@ -11,11 +11,13 @@ use logway_protocol::batch::BatchHeader;
 
 use crate::disk::{Disk, DiskFile};
 use crate::index::{IndexView, OffsetEntry, TimeEntry};
+use crate::txn_index::TxnIndex;
 use crate::walk::{HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError};
 
 pub(crate) const LOG_SUFFIX: &str = ".log";
 pub(crate) const INDEX_SUFFIX: &str = ".index";
 pub(crate) const TIME_INDEX_SUFFIX: &str = ".timeindex";
+pub(crate) const TXN_INDEX_SUFFIX: &str = ".txnindex";
 pub(crate) const DELETED_SUFFIX: &str = ".deleted";
 
 /// Positions that readers left behind, so that the next read need not search.
@@ -106,6 +108,8 @@ pub(crate) struct SegmentView {
     /// Largest timestamp and the last offset of the first batch that has it, where known without
     /// looking; see [`SegmentView::max_timestamp`].
     pub(crate) max: Option<TimeEntry>,
+    /// Aborted transactions whose markers are in the segment; none for most segments.
+    pub(crate) aborted: Option<Arc<TxnIndex>>,
 }
 
 /// What a read inside one segment found.

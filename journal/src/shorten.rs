@@ -13,6 +13,7 @@ use crate::open::{Recovery, remove_segment};
 use crate::reader::read_error;
 use crate::recovery::{FoundSegment, Recoverer};
 use crate::segment::{LOG_SUFFIX, SegmentFiles, SegmentView, path_of};
+use crate::txn_index::TxnIndex;
 use crate::view::View;
 
 /// What a change at the log's start removed.
@@ -146,6 +147,7 @@ impl Log {
         self.epochs.truncate_start(offset);
         self.epochs.write(&*disk)?;
         self.durable.truncate(offset);
+        self.remove_snapshots_above(offset)?;
         self.publish();
         Ok(())
     }
@@ -216,6 +218,7 @@ impl Log {
         self.epochs.truncate_end(end);
         self.epochs.write(&*disk)?;
         self.durable.truncate(end);
+        self.remove_snapshots_above(end)?;
         self.publish();
         Ok(())
     }
@@ -244,6 +247,7 @@ impl Log {
             len: size,
             offset_index_len: Some(target.offsets.file_len()).filter(|len| *len > 0),
             time_index_len: Some(target.times.file_len()).filter(|len| *len > 0),
+            txn_index_len: target.aborted.as_ref().map(|index| index.file_len()),
         };
         let clean = Recovery {
             clean: true,
@@ -257,6 +261,7 @@ impl Log {
             now_ms,
             epochs: self.epochs.clone(),
             rebuild_epochs: false,
+            aborted_known_below: i64::MAX,
         };
         let recovered = recoverer.recover(&[found]).map_err(|error| match error {
             OpenError::Disk(error) => error,
@@ -264,6 +269,13 @@ impl Log {
                 DiskError::of("reopen", &*dir)(std::io::Error::other(too_large))
             }
         })?;
+        // Of an index that is damaged or was not written the owner notes the entries again.
+        let is_unwritten = |index: &Arc<TxnIndex>| !index.is_written();
+        let known_below = match target.aborted.as_ref().is_some_and(is_unwritten) {
+            true => target.base_offset(),
+            false => recoverer.aborted_known_below,
+        };
+        self.aborted_known_below = self.aborted_known_below.min(known_below);
         let recovered = recovered.expect("one segment was given");
         Ok(recovered.active)
     }
@@ -285,6 +297,7 @@ impl Log {
         for segment in &deleted {
             remove_segment(&*self.shared.disk, &self.shared.dir, segment.base_offset())?;
         }
+        self.remove_snapshots(|offset| offset < first)?;
         Ok(Deleted {
             segments: deleted.len(),
             bytes: deleted.iter().map(|segment| u64::from(segment.size)).sum(),

@@ -3,6 +3,7 @@
 //! Invariant: the writer learns of a sync only after it succeeded; one failure poisons the log for
 //! good, because a second fsync may report success for data that the first has lost.
 //! Hallway: step 8, between append and acknowledgement.
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use crate::disk::DiskFile;
 use crate::epoch::Epochs;
 use crate::error::{ChangeError, DiskError, SyncError};
 use crate::log::Log;
-use crate::segment::{INDEX_SUFFIX, LOG_SUFFIX, SegmentView, TIME_INDEX_SUFFIX, path_of};
+use crate::segment::{
+    INDEX_SUFFIX, LOG_SUFFIX, SegmentView, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, path_of,
+};
 use crate::view::Shared;
 
 /// What the writer knows to survive a power failure.
@@ -72,6 +75,8 @@ impl Durable {
 pub struct SyncTarget {
     shared: Arc<Shared>,
     files: Vec<(Arc<dyn DiskFile>, PathBuf)>,
+    /// A shortcut for the next start: it may have been removed meanwhile.
+    snapshot: Option<(Arc<dyn DiskFile>, PathBuf)>,
     dirs: Vec<PathBuf>,
     synced: Synced,
 }
@@ -84,6 +89,8 @@ pub struct Synced {
     closed: i64,
     dir_version: u64,
     epoch_version: u64,
+    /// Offset of the snapshot that was synced; -1 for none.
+    snapshot: i64,
     incarnation: u64,
 }
 
@@ -105,7 +112,7 @@ impl SyncTarget {
     /// Whether everything is durable already.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.dirs.is_empty()
+        self.files.is_empty() && self.snapshot.is_none() && self.dirs.is_empty()
     }
 
     /// Syncs files and folders; blocks for as long as the disk takes.
@@ -124,6 +131,13 @@ impl SyncTarget {
     fn sync_all(&self) -> Result<(), DiskError> {
         for (file, path) in &self.files {
             file.sync_data().map_err(DiskError::of("sync", path))?;
+        }
+        if let Some((file, path)) = &self.snapshot {
+            match file.sync_data() {
+                Ok(()) => file.release(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(DiskError::of("sync", path)(error)),
+            }
         }
         for dir in &self.dirs {
             let synced = self.shared.disk.sync_dir(dir);
@@ -155,6 +169,13 @@ impl SyncTarget {
         let files = &segment.files;
         self.add(&files.offset_index, files.base_offset, INDEX_SUFFIX);
         self.add(&files.time_index, files.base_offset, TIME_INDEX_SUFFIX);
+        self.add_aborted(segment);
+    }
+
+    fn add_aborted(&mut self, segment: &SegmentView) {
+        if let Some(index) = segment.aborted.as_ref().filter(|index| index.has_file()) {
+            self.add(index.file(), segment.base_offset(), TXN_INDEX_SUFFIX);
+        }
     }
 }
 
@@ -169,11 +190,13 @@ impl Log {
             closed: self.active.base_offset(),
             dir_version: durable.dir_version,
             epoch_version: 0,
+            snapshot: -1,
             incarnation: durable.incarnation,
         };
         let mut target = SyncTarget {
             shared: Arc::clone(&self.shared),
             files: Vec::new(),
+            snapshot: None,
             dirs: Vec::new(),
             synced,
         };
@@ -229,9 +252,15 @@ impl Log {
                 );
                 target.add(file, base, TIME_INDEX_SUFFIX);
             }
+            target.add_aborted(&self.active.view);
+        }
+        if let Some((offset, file, path)) = self.unsynced_snapshot() {
+            target.snapshot = Some((file, path));
+            target.synced.snapshot = offset;
         }
         target.add_epochs(&self.epochs, &self.durable);
-        if target.dirs.is_empty() && !target.files.is_empty() {
+        let has_files = !target.files.is_empty() || target.snapshot.is_some();
+        if target.dirs.is_empty() && has_files {
             target.dirs.push(self.shared.dir.to_path_buf());
         }
         Ok(target)
@@ -249,6 +278,7 @@ impl Log {
         durable.dir_synced = durable.dir_synced.max(synced.dir_version);
         durable.parent_unsynced = false;
         self.epochs.synced(synced.epoch_version);
+        self.snapshots.synced(synced.snapshot);
     }
 
     /// Records below this offset survive a power failure.

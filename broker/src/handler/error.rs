@@ -40,6 +40,8 @@ impl Code for SequenceError {
             SequenceError::OutOfOrder { .. } | SequenceError::NewEpochNotAtZero { .. } => {
                 ErrorCode::OutOfOrderSequenceNumber
             }
+            SequenceError::NotTransactional { .. } => ErrorCode::InvalidTxnState,
+            SequenceError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         }
     }
 }

@@ -13,7 +13,7 @@ use logway_protocol::batch::BatchHeader;
 use thiserror::Error;
 use tracing::{error, warn};
 
-use super::producer_state::{SequenceError, Verdict};
+use super::producer_state::{Marker, SequenceError, Verdict};
 use super::{Availability, Partition};
 
 /// Time between two reports of a full disk by one partition.
@@ -50,7 +50,8 @@ pub(crate) enum AppendError {
 }
 
 impl Partition {
-    /// Appends one checked batch. It can be read at once; see `durable` for when it is on disk.
+    /// Appends one checked batch, or the marker that ends a transaction. It can be read at once; see
+    /// `durable` for when it is on disk.
     pub(crate) fn append(
         &self,
         header: &BatchHeader,
@@ -61,10 +62,12 @@ impl Partition {
         if i64::try_from(batch.len()).unwrap_or(i64::MAX) > limit {
             return Err(AppendError::LargerThanSegment { limit });
         }
+        let marker = Marker::of(header, batch);
         let mut writer = self.writer.lock();
         self.check_available()?;
         let end = self.reader.log_end_offset();
-        if let Verdict::Duplicate(trace) = writer.producers.judge(header, end)? {
+        let verdict = writer.producers.judge(header, marker.as_ref(), end)?;
+        if let Verdict::Duplicate(trace) = verdict {
             return Ok(Appended {
                 base_offset: trace.base_offset,
                 last_offset: trace.last_offset,
@@ -73,14 +76,35 @@ impl Partition {
             });
         }
         let log = writer.log.as_mut().ok_or(AppendError::Closed)?;
+        if header.is_transactional() && !header.is_control() {
+            // Before it can be read: no reader may take it for stable in between.
+            self.first_open.fetch_min(end, Ordering::AcqRel);
+        }
         let appended = log
             .append(batch, self.leader_epoch, now_ms)
-            .map_err(|error| self.append_failed(error, now_ms))?;
+            .map_err(|error| self.append_failed(error, now_ms));
+        let appended = appended.inspect_err(|_| self.publish_first_open(&writer))?;
+        if appended.rolled {
+            // As of the segment's first offset: the producers do not know of this batch yet.
+            writer.write_snapshot(appended.base_offset);
+        }
         let placed = BatchHeader {
             base_offset: appended.base_offset,
             ..*header
         };
-        writer.producers.appended(&placed);
+        let aborted = writer.producers.appended(&placed, marker);
+        if let (Some(aborted), Some(log)) = (aborted, writer.log.as_mut())
+            && let Err(source) = log.note_aborted(aborted)
+        {
+            error!(
+                topic = self.topic(),
+                partition = self.index(),
+                "write transaction index: {source}"
+            );
+        }
+        if header.is_transactional() {
+            self.publish_first_open(&writer);
+        }
         drop(writer);
         self.announce(batch.len());
         Ok(Appended {

@@ -162,7 +162,12 @@ impl Partition {
 
     /// As `sync`, with everything that the next start would otherwise read again.
     pub(super) fn sync_for_recovery(&self, metrics: &Metrics) {
-        let target = self.writer.lock().log.as_mut().map(Log::checkpoint_handle);
+        let target = {
+            let mut writer = self.writer.lock();
+            // The next start begins there, so that it need not know what lies below.
+            writer.write_snapshot_at_end();
+            writer.log.as_mut().map(Log::checkpoint_handle)
+        };
         match target {
             Some(Ok(target)) => self.finish_sync(&target, metrics),
             Some(Err(source)) => {

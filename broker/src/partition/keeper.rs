@@ -12,7 +12,7 @@ use logway_journal::{DataDir, LogState};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, info, warn};
 
-use super::{Availability, Partition, Partitions, snapshot};
+use super::{Availability, Partition, Partitions};
 use crate::clock::now_ms;
 use crate::metadata::metadata_folder;
 use crate::metrics::Metrics;
@@ -228,9 +228,10 @@ impl Partition {
             }
         }
         log.release_files();
+        writer.write_snapshot_if_rolled();
     }
 
-    /// Moves the recovery point up when much was written since, and keeps a snapshot of producers.
+    /// Moves the recovery point up when much was written since.
     fn checkpoint(&self, metrics: &Metrics) {
         if self.availability() != Availability::Online {
             return;
@@ -246,7 +247,6 @@ impl Partition {
         };
         if grown {
             self.sync_for_recovery(metrics);
-            self.write_snapshot();
         }
     }
 
@@ -259,25 +259,5 @@ impl Partition {
             log_start_offset: log.log_start_offset(),
         };
         Some((self.folder(), state))
-    }
-
-    /// Writes the producers' state if it changed.
-    pub(super) fn write_snapshot(&self) {
-        let (offset, producers) = {
-            let mut writer = self.writer.lock();
-            let offset = self.reader().log_end_offset();
-            if offset == writer.snapshot_offset {
-                return;
-            }
-            writer.snapshot_offset = offset;
-            (offset, writer.producers.clone())
-        };
-        if let Err(source) = snapshot::write(&self.dir, offset, &producers) {
-            warn!(
-                topic = self.topic(),
-                partition = self.index(),
-                "write producer snapshot: {source}; the next start reads the log instead"
-            );
-        }
     }
 }

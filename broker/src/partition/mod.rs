@@ -13,7 +13,9 @@ mod keeper;
 mod opening;
 mod producer_state;
 mod registry;
+mod restore;
 mod snapshot;
+mod transactions;
 mod waiting;
 
 use std::path::PathBuf;
@@ -63,7 +65,7 @@ struct Writer {
     /// None once the partition is deleted or closed.
     log: Option<Log>,
     producers: ProducerStates,
-    /// Log end at the last snapshot of the producers.
+    /// Offset of the last snapshot of the producers.
     snapshot_offset: i64,
     /// Bytes of the log when its recovery point was last moved up.
     checkpoint_bytes: u64,
@@ -83,6 +85,8 @@ pub(crate) struct Partition {
     /// Every record below this offset is on disk.
     durable: AtomicI64,
     durable_changed: Notify,
+    /// Offset of the first record whose transaction is open; `i64::MAX` without any.
+    first_open: AtomicI64,
     sync_state: SyncState,
     availability: AtomicU8,
     fetches: FetchWaiters,
@@ -106,6 +110,7 @@ struct PartitionParts {
 
 impl Partition {
     fn new(parts: PartitionParts) -> Arc<Partition> {
+        let first_open = parts.writer.producers.first_open();
         Arc::new(Partition {
             topic: parts.topic,
             topic_id: parts.topic_id,
@@ -117,6 +122,7 @@ impl Partition {
             config: ArcSwap::from(parts.config),
             durable: AtomicI64::new(parts.durable),
             durable_changed: Notify::new(),
+            first_open: AtomicI64::new(first_open.unwrap_or(i64::MAX)),
             sync_state: SyncState::default(),
             availability: AtomicU8::new(Availability::Online as u8),
             fetches: FetchWaiters::default(),

@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logway_config::broker::Broker as Settings;
-use logway_journal::{
-    DataDir, Disk, DiskError, Log, LogConfig, LogReader, LogState, OpenError, ReadError, Recovery,
-};
+use logway_journal::{DataDir, Disk, DiskError, Log, LogConfig, LogState, OpenError, Recovery};
 use logway_protocol::Uuid;
 use parking_lot::Mutex;
 use thiserror::Error;
 use tracing::{error, warn};
 
-use super::producer_state::ProducerStates;
-use super::{Availability, Partition, PartitionParts, Writer, snapshot};
+use super::restore::{RestoreError, restore};
+use super::{Availability, Partition, PartitionParts, Writer};
 use crate::clock::now_ms;
 use crate::metadata::{Topic, TopicConfig};
 use crate::metrics::Metrics;
@@ -33,8 +31,8 @@ const IDENTITY_FILE: &str = "partition.metadata";
 enum PartitionError {
     #[error("open log: {0}")]
     Open(#[from] OpenError),
-    #[error("read log: {0}")]
-    Read(#[from] ReadError),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     #[error("write partition.metadata: {0}")]
     Io(#[from] io::Error),
     #[error("move folder of a deleted topic away: {0}")]
@@ -124,11 +122,13 @@ impl Opener {
         self.move_stranger_away(&dir, topic)?;
         let recovery = self.recovery(&folder, opening)?;
         let disk = Arc::clone(&self.disk);
-        let log = Log::open(disk, &dir, log_config(&config), recovery, now_ms())?;
+        let now = now_ms();
+        let mut log = Log::open(disk, &dir, log_config(&config), recovery, now)?;
         note_lowered(&self.data_dir, &folder, &log)?;
         write_identity(&dir, topic)?;
         let reader = log.reader();
-        let (producers, snapshot_offset) = producers(&dir, &reader, recovery.clean)?;
+        let expiry = i64::try_from(self.settings.producer_id_expiration_ms).unwrap_or(i64::MAX);
+        let (producers, snapshot_offset) = restore(&mut log, now.saturating_sub(expiry))?;
         let info = topic.partitions.get(index);
         let durable = log.durable_offset();
         reader.release_files();
@@ -198,34 +198,18 @@ pub(crate) fn note_lowered(
     data_dir.note_log(folder, state)
 }
 
-/// Producers' states as of the log's end, and the offset of the snapshot they began with.
-fn producers(
-    dir: &Path,
-    reader: &LogReader,
-    clean: bool,
-) -> Result<(ProducerStates, i64), PartitionError> {
-    let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
-    // The log may have lost its end since: what was said of that would be wrong of what follows.
-    snapshot::remove_above(dir, end)?;
-    let (from, mut producers) = snapshot::read(dir, clean)
-        .filter(|(offset, _)| *offset >= start)
-        .unwrap_or((start, ProducerStates::default()));
-    if from < end {
-        for batch in reader.batches(from) {
-            let (header, _) = batch?;
-            producers.appended(&header);
-        }
-    }
-    Ok((producers, from))
-}
-
 impl Partition {
     /// Closes the log; none if that failed or had failed before.
     pub(super) fn close(&self) -> Option<(String, LogState)> {
-        self.write_snapshot();
         let failed = self.availability() == Availability::Failed;
         self.set_availability(Availability::Closed);
-        let log = self.writer.lock().log.take()?;
+        let log = {
+            let mut writer = self.writer.lock();
+            if !failed {
+                writer.write_snapshot_at_end();
+            }
+            writer.log.take()?
+        };
         if failed {
             return None;
         }

@@ -2,4 +2,5 @@
 
 mod disk;
 mod producers;
+mod transactions;
 mod waiters;

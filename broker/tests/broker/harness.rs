@@ -253,14 +253,21 @@ pub(crate) fn batch(values: &[&str]) -> Bytes {
 
 /// The same of an idempotent producer.
 pub(crate) fn sequenced(values: &[&str], producer: i64, epoch: i16, sequence: i32) -> Bytes {
-    let mut builder = builder(values);
+    // Of now: a producer is forgotten once its records are a day old.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.unwrap().as_millis()).unwrap();
+    let mut builder = builder_at(values, now);
     builder.set_producer(producer, epoch, sequence);
     builder.build().unwrap()
 }
 
 fn builder(values: &[&str]) -> BatchBuilder {
+    builder_at(values, 1000)
+}
+
+fn builder_at(values: &[&str], first: i64) -> BatchBuilder {
     let mut builder = BatchBuilder::new(Compression::None);
-    for (value, timestamp) in values.iter().zip(1000..) {
+    for (value, timestamp) in values.iter().zip(first..) {
         builder
             .append(timestamp, None, Some(value.as_bytes()), &[])
             .unwrap();
