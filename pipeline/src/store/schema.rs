@@ -127,7 +127,7 @@ fn configure_writer(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_prepared_statement_cache_capacity(32);
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;
-         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 2000;
+         PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 2000;
          PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;",
     )
 }
