@@ -14,6 +14,7 @@ use crate::error::{DiskError, ReadError};
 use crate::index::{Entry, IndexView};
 use crate::log::Log;
 use crate::reader::{LogReader, read_error};
+use crate::recovery::{FoundSegment, Recoverer};
 use crate::segment::{SegmentView, TXN_INDEX_SUFFIX, path_of};
 use crate::walk::WalkError;
 
@@ -244,6 +245,28 @@ impl TxnIndex {
         self.entries = IndexView::of_file(self.entries.entries());
         self.is_rebuilt = false;
         Ok(())
+    }
+}
+
+impl Recoverer<'_> {
+    /// The segment's transaction index as far as its markers lie below `below`.
+    pub(crate) fn aborted(
+        &mut self,
+        found: &FoundSegment,
+        below: i64,
+    ) -> Result<Option<Arc<TxnIndex>>, DiskError> {
+        let Some(len) = found.txn_index_len.filter(|len| *len > 0) else {
+            return Ok(None);
+        };
+        let bounds = Bounds {
+            base_offset: found.base_offset,
+            below,
+        };
+        let index = TxnIndex::open(self.disk, self.dir, len, bounds)?;
+        if index.as_ref().is_some_and(TxnIndex::is_rebuilt) {
+            self.aborted_known_below = self.aborted_known_below.min(found.base_offset);
+        }
+        Ok(index.map(Arc::new))
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod dump;
+mod folders;
 mod kafka_tools;
 mod kcat;
 mod peers;

@@ -2,6 +2,7 @@
 
 mod disk;
 mod from_kafka;
+mod histories;
 mod producers;
 mod transactions;
 mod waiters;
