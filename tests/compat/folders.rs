@@ -8,54 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use harness::process::Process;
 
+use crate::node::Kafka;
 use crate::{broker, peers};
 
 const TOPIC: &str = "handed";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/transactions.py");
 const KEPT: &str = "partition.metadata";
-
-/// One node of Apache Kafka in a folder of its own.
-struct Kafka {
-    script: PathBuf,
-    run: PathBuf,
-    port: u16,
-}
-
-impl Kafka {
-    fn start(script: PathBuf, folder: &Path) -> Kafka {
-        let run = folder.join("kafka");
-        let port = harness::free_address().port();
-        let kafka = Kafka { script, run, port };
-        kafka.ok(&["start", "1"]);
-        kafka
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.script);
-        command.args(args);
-        command.env("KAFKA_RUN", &self.run);
-        command.env("KAFKA_PORT", self.port.to_string());
-        command
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        peers::ok(&mut self.command(args), "")
-    }
-
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn partition(&self) -> PathBuf {
-        self.run.join(format!("1/data/{TOPIC}-0"))
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        peers::run(&mut self.command(&["stop"]), "");
-    }
-}
 
 /// A client in Python, with what it is told and asked.
 struct Client(PathBuf);
@@ -161,7 +119,7 @@ fn logway_with(
         logway.kill();
     }
     let own = folder.join(format!("broker/{TOPIC}-0"));
-    hand_over(&kafka.partition(), &own, is_wanted);
+    hand_over(&kafka.partition(TOPIC), &own, is_wanted);
     broker(folder)
 }
 
@@ -286,7 +244,7 @@ fn folders_change_hands_between_kafka_and_logway() {
     let own = second.join(format!("broker/{TOPIC}-0"));
     check_files(&kafka, &own);
 
-    hand_over(&own, &kafka.partition(), |_| true);
+    hand_over(&own, &kafka.partition(TOPIC), |_| true);
     kafka.ok(&["cont", "1"]);
     served(&client, &at).assert_is(&longer, "Kafka with Logway's folder");
     kafka.ok(&["halt", "1"]);
