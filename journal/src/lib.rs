@@ -7,6 +7,7 @@
 #![warn(clippy::indexing_slicing)]
 
 mod disk;
+mod residency;
 pub mod sim_disk;
 mod std_disk;
 

@@ -135,3 +135,25 @@ fn read_on(reader: &logway_journal::LogReader, offset: i64) -> i64 {
         Err(error) => panic!("{error:?}"),
     }
 }
+
+#[test]
+fn what_was_just_written_is_read_without_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = StdDisk::new().file(&dir.path().join("f"));
+    file.create().unwrap();
+    let bytes: Vec<u8> = (0..300_000u32).map(|at| at as u8).collect();
+    file.write_at([&bytes, &[]], 0).unwrap();
+    let handle = file.open().unwrap();
+    let mut read = vec![0; 200_000];
+    assert_eq!(handle.read_resident(&mut read, 5).unwrap(), 200_000);
+    assert_eq!(read, bytes[5..200_005]);
+    // At the end it reads what there is, and behind it nothing.
+    assert_eq!(handle.read_resident(&mut read, 299_990).unwrap(), 10);
+    assert_eq!(read[..10], bytes[299_990..]);
+    let at_end = handle.read_resident(&mut read, 300_000).unwrap_err();
+    assert_eq!(at_end.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(handle.read_resident(&mut [], 7).unwrap(), 0);
+    handle.warm(1000, 200_000, 99_000).unwrap();
+    let error = handle.warm(200_000, 200_000, 0).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+}

@@ -84,12 +84,25 @@ pub enum EncodeError {
         /// The version asked for.
         version: i16,
     },
+    /// Some bytes are announced and not there, where all must be.
+    #[error("{0} bytes of records are elsewhere")]
+    Elsewhere(usize),
+}
+
+/// A place in encoded bytes where bytes from elsewhere belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// Encoded bytes before the place.
+    pub at: usize,
+    /// Bytes that belong there.
+    pub length: usize,
 }
 
 /// Writes one message in one version.
 #[derive(Debug)]
 pub struct Encoder {
     buf: BytesMut,
+    holes: Vec<Hole>,
     version: i16,
     flexible: bool,
 }
@@ -99,6 +112,7 @@ impl Encoder {
     pub fn new(buf: BytesMut, version: i16, flexible: bool) -> Self {
         Self {
             buf,
+            holes: Vec::new(),
             version,
             flexible,
         }
@@ -119,9 +133,17 @@ impl Encoder {
         &mut self.buf
     }
 
-    /// The buffer with everything written.
-    pub fn into_inner(self) -> BytesMut {
-        self.buf
+    /// The buffer with everything written, and where bytes from elsewhere belong, in order.
+    pub fn into_outline(self) -> (BytesMut, Vec<Hole>) {
+        (self.buf, self.holes)
+    }
+
+    /// Leaves room for `length` bytes that are not copied through this buffer.
+    pub fn leave_hole(&mut self, length: usize) {
+        if length > 0 {
+            let at = self.buf.len();
+            self.holes.push(Hole { at, length });
+        }
     }
 
     /// Unsigned variable-length integer, seven bits a byte, low bits first.
@@ -189,12 +211,22 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         let mut inner = Self::new(BytesMut::new(), self.version, self.flexible);
         content(&mut inner)?;
-        let size = inner.buf.len();
+        let size = inner.buf.len() + bytes_of(&inner.holes);
         self.put_uvarint(tag);
         self.put_uvarint(u32::try_from(size).map_err(|_| EncodeError::TooLong(size))?);
+        let before = self.buf.len();
         self.buf.unsplit(inner.buf);
+        self.holes.extend(inner.holes.iter().map(|hole| Hole {
+            at: before + hole.at,
+            ..*hole
+        }));
         Ok(())
     }
+}
+
+/// Bytes that belong into `holes`.
+pub(crate) fn bytes_of(holes: &[Hole]) -> usize {
+    holes.iter().map(|hole| hole.length).sum()
 }
 
 /// Reads one message in one version.

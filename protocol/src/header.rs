@@ -6,7 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::api_key::ApiKey;
-use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::codec::{DecodeError, Decoder, EncodeError, Encoder, Hole, bytes_of};
 use crate::message::{Message, Request};
 use crate::text::Text;
 use crate::wire::Wire;
@@ -108,7 +108,8 @@ pub fn encode_request<R: Request>(
     if R::KEY.request_header_version(version) == 2 {
         out.put_uvarint(0);
     }
-    finish_frame(out.into_inner(), version, body)
+    let (buf, _) = out.into_outline();
+    whole(finish_frame(buf, version, body)?)
 }
 
 /// A whole response frame, its length included.
@@ -121,7 +122,20 @@ pub fn encode_response<M: Message>(
     correlation_id: i32,
     body: &M,
 ) -> Result<Bytes, EncodeError> {
-    let mut buf = BytesMut::with_capacity(64);
+    whole(encode_response_outline(api, version, correlation_id, body)?)
+}
+
+/// A response frame whose records may be elsewhere: its length counts them.
+///
+/// # Errors
+/// The version is unknown or cannot carry what is set.
+pub fn encode_response_outline<M: Message>(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    body: &M,
+) -> Result<Outline, EncodeError> {
+    let mut buf = BytesMut::with_capacity(256);
     buf.put_i32(0);
     buf.put_i32(correlation_id);
     if api.response_header_version(version) == 1 {
@@ -130,16 +144,35 @@ pub fn encode_response<M: Message>(
     finish_frame(buf, version, body)
 }
 
+/// A frame without the bytes that its holes stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// What is encoded.
+    pub bytes: Bytes,
+    /// Where other bytes belong, in order.
+    pub holes: Vec<Hole>,
+}
+
 fn finish_frame<M: Message>(
     mut buf: BytesMut,
     version: i16,
     body: &M,
-) -> Result<Bytes, EncodeError> {
-    body.write(&mut buf, version)?;
-    let size = buf.len() - 4;
+) -> Result<Outline, EncodeError> {
+    let holes = body.write_outline(&mut buf, version)?;
+    let size = buf.len() - 4 + bytes_of(&holes);
     let length = i32::try_from(size).map_err(|_| EncodeError::TooLong(size))?;
     if let Some(prefix) = buf.get_mut(..4) {
         prefix.copy_from_slice(&length.to_be_bytes());
     }
-    Ok(buf.freeze())
+    Ok(Outline {
+        bytes: buf.freeze(),
+        holes,
+    })
+}
+
+fn whole(frame: Outline) -> Result<Bytes, EncodeError> {
+    match bytes_of(&frame.holes) {
+        0 => Ok(frame.bytes),
+        elsewhere => Err(EncodeError::Elsewhere(elsewhere)),
+    }
 }

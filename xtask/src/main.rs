@@ -32,12 +32,30 @@ struct BenchArgs {
     /// Seconds that each case runs.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Rounds; cases of the product and the peer take turns, medians are printed.
-    #[arg(long, default_value_t = 3)]
+    /// Rounds; the product and the peer take turns in each case, medians are printed.
+    #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// File that a JSON line for each figure is appended to.
-    #[arg(long)]
+    /// File that a JSON line for each sample is appended to, in `bench/results/` to be kept.
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// File that the tables are written to, in Markdown; they are printed in any case.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Broker: only cases whose name contains this text; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Broker: all combinations of the produce cases, not only those that say most. Takes hours.
+    #[arg(long)]
+    matrix: bool,
+    /// Broker: gigabytes that each server takes before it is measured.
+    #[arg(long, value_name = "N", default_value_t = 6.0)]
+    warm_gb: f64,
+    /// Broker: gigabytes of log that it is started again with.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    log_gb: u64,
+    /// Broker: print the names of the cases and end.
+    #[arg(long)]
+    list: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

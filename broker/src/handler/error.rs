@@ -6,7 +6,7 @@ use logway_journal::ReadError;
 use logway_protocol::ErrorCode;
 
 use crate::metadata::{CreateTopicError, DeleteTopicError, MetadataError, TopicError};
-use crate::partition::{AppendError, Availability, BatchRefusal, ReadFailure, SequenceError};
+use crate::partition::{AppendError, Availability, BatchRefusal, SequenceError};
 
 /// An error as clients see it.
 pub(crate) trait Code {
@@ -60,12 +60,12 @@ impl Code for AppendError {
     }
 }
 
-impl Code for ReadFailure {
+impl Code for ReadError {
     fn code(&self) -> ErrorCode {
         match self {
-            ReadFailure::Journal(ReadError::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-            ReadFailure::Journal(ReadError::Corrupt { .. }) => ErrorCode::CorruptMessage,
-            ReadFailure::Journal(_) | ReadFailure::Io(_) => ErrorCode::KafkaStorageError,
+            ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            ReadError::Corrupt { .. } => ErrorCode::CorruptMessage,
+            ReadError::Disk(_) => ErrorCode::KafkaStorageError,
         }
     }
 }

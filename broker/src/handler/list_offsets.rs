@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use logway_journal::ReadError;
 use logway_protocol::ErrorCode;
 use logway_protocol::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -14,7 +15,7 @@ use tracing::warn;
 use super::Header;
 use super::error::{Code, of_availability, of_leader_epoch};
 use crate::context::Context;
-use crate::partition::{Availability, Partition, ReadFailure};
+use crate::partition::{Availability, Partition};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -93,7 +94,7 @@ fn one(
 }
 
 /// Timestamp and offset; none for a special timestamp that is not known.
-fn offset(partition: &Partition, timestamp: i64) -> Result<Option<(i64, i64)>, ReadFailure> {
+fn offset(partition: &Partition, timestamp: i64) -> Result<Option<(i64, i64)>, ReadError> {
     let reader = partition.reader();
     let found = match timestamp {
         LATEST => (NONE, partition.high_watermark()),

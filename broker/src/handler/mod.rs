@@ -13,7 +13,7 @@ use logway_protocol::{ApiKey, EncodeError, Message, Request as ApiRequest, Text}
 use tracing::error;
 
 use crate::context::Context;
-use crate::net::BytePermit;
+use crate::net::{BytePermit, Part};
 
 mod api_versions;
 mod create_topics;
@@ -68,9 +68,11 @@ impl Request {
 /// What a request leads to.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// A whole frame, and the memory its records were charged to.
-    Frame {
-        bytes: Bytes,
+    /// A whole frame.
+    Frame(Bytes),
+    /// A whole frame whose records lie in files, and the memory that the other parts were charged to.
+    Parts {
+        parts: Vec<Part>,
         permit: Option<BytePermit>,
     },
     /// Nothing is answered (`acks=0`).
@@ -196,10 +198,7 @@ fn decode_body<R: ApiRequest>(header: &Header, body: Bytes) -> Result<R, Refusal
 /// connection ends, because its client would wait forever.
 fn frame<M: Message>(header: &Header, response: &M) -> Reply {
     match encode_response(header.api, header.version, header.correlation_id, response) {
-        Ok(bytes) => Reply::Frame {
-            bytes,
-            permit: None,
-        },
+        Ok(bytes) => Reply::Frame(bytes),
         Err(source) => unwritable(header, source),
     }
 }

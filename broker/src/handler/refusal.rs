@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     SlowReader { waiting: usize },
     #[error("peer stopped in the middle of a request")]
     SlowSender,
+    #[error("the log was truncated while its records were sent")]
+    RecordsGone,
     #[error("no request for connections.max.idle.ms")]
     Idle,
 }
@@ -55,6 +57,7 @@ impl Refusal {
             Refusal::UnacknowledgedProduce => "produce_without_acks_failed",
             Refusal::SlowReader { .. } => "slow_reader",
             Refusal::SlowSender => "slow_sender",
+            Refusal::RecordsGone => "records_gone",
             Refusal::Idle => "idle",
         }
     }

@@ -4,21 +4,21 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io::IoSlice;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::{Buf, Bytes};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFuture;
 use tracing::{debug, info};
 
 use super::budget::BytePermit;
-use super::frame::{FrameError, FrameReader, Received};
+use super::frame::{Frame, FrameError, FrameReader, Received};
+use super::output::{Output, Part};
 use crate::context::Context;
 use crate::handler::{self, Refusal, Reply, Request};
 
@@ -26,8 +26,6 @@ use crate::handler::{self, Refusal, Reply, Request};
 const IN_FLIGHT_MAX: usize = 64;
 /// Reply bytes waiting for the socket above which no further reply is collected.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-/// Slices handed to one vectored write.
-const WRITE_SLICES: usize = 16;
 
 type Running = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
@@ -53,8 +51,7 @@ pub(crate) struct Connection {
     in_flight: VecDeque<InFlight>,
     /// A decoded request that must wait until what is in flight has been answered.
     next: Option<(Request, BytePermit)>,
-    output: VecDeque<(Bytes, Option<BytePermit>)>,
-    output_bytes: usize,
+    output: Output,
     timer: Pin<Box<Sleep>>,
     progress_at: Instant,
     received_seen: u64,
@@ -85,8 +82,7 @@ impl Connection {
             writer,
             in_flight: VecDeque::new(),
             next: None,
-            output: VecDeque::new(),
-            output_bytes: 0,
+            output: Output::default(),
             progress_at: now,
             received_seen: 0,
             closing: false,
@@ -111,23 +107,26 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Result<(), Refusal> {
+        let stopping = self.context.stopping.clone();
+        let mut stop = pin!(stopping.cancelled());
         loop {
             self.start_next().await;
+            self.collect_finished()?;
+            // What is here already is started before anything is written: requests that came
+            // together are answered together. What is wrong with it can wait until then.
+            if self.reads()
+                && let Ok(Some(frame)) = self.frames.buffered()
+            {
+                self.received(frame)?;
+                continue;
+            }
             if self.closing && self.in_flight.is_empty() && self.output.is_empty() {
                 return Ok(());
             }
             self.arm_timer();
-            match self.wait().await {
+            match self.wait(stop.as_mut()).await {
                 Event::Stop => self.closing = true,
-                Event::Frame(Ok(Received::Frame(frame))) => {
-                    self.context
-                        .metrics
-                        .request_bytes
-                        .inc_by(frame.body.len() as u64);
-                    self.progress_at = Instant::now();
-                    let request = handler::decode(&self.context, frame.body, self.peer)?;
-                    self.next = Some((request, frame.permit));
-                }
+                Event::Frame(Ok(Received::Frame(frame))) => self.received(frame)?,
                 // The timer is set to the sender's next progress above.
                 Event::Frame(Ok(Received::Part)) => {}
                 Event::Frame(Ok(Received::End)) => self.peer_closed(),
@@ -137,8 +136,13 @@ impl Connection {
                 }
                 Event::Frame(Err(error)) => return Err(Refusal::Frame(error)),
                 Event::Reply(reply, permit) => self.queue(reply, permit)?,
-                Event::Written(Ok(0)) => return Ok(()),
-                Event::Written(Ok(count)) => self.written(count),
+                Event::Written(Ok(count)) => {
+                    self.context.metrics.reply_bytes.inc_by(count as u64);
+                    self.progress_at = Instant::now();
+                }
+                Event::Written(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err(Refusal::RecordsGone);
+                }
                 Event::Written(Err(error)) => {
                     debug!(peer = %self.peer, "write to connection: {error}");
                     return Ok(());
@@ -148,21 +152,49 @@ impl Connection {
         }
     }
 
-    /// Waits for whatever happens first. Every branch is cancel-safe.
-    async fn wait(&mut self) -> Event {
-        let read = !self.closing && self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX;
-        let collect = !self.in_flight.is_empty() && self.output_bytes < OUTPUT_BYTES_MAX;
-        let write = !self.output.is_empty();
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
-        for (slice, (bytes, _)) in slices.iter_mut().zip(&self.output) {
-            *slice = IoSlice::new(bytes);
+    /// Whether another request may be read.
+    fn reads(&self) -> bool {
+        !self.closing && self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX
+    }
+
+    fn received(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let bytes = frame.body.len() as u64;
+        self.context.metrics.request_bytes.inc_by(bytes);
+        self.progress_at = Instant::now();
+        let request = handler::decode(&self.context, frame.body, self.peer)?;
+        self.next = Some((request, frame.permit));
+        Ok(())
+    }
+
+    /// Queues the replies that are there, oldest first, as far as there is room for them.
+    fn collect_finished(&mut self) -> Result<(), Refusal> {
+        while self.output.bytes() < OUTPUT_BYTES_MAX {
+            let finished = self
+                .in_flight
+                .pop_front_if(|front| matches!(front.state, InFlightState::Done(_)));
+            let Some(InFlight {
+                state: InFlightState::Done(reply),
+                permit,
+                ..
+            }) = finished
+            else {
+                break;
+            };
+            self.queue(reply, permit)?;
         }
-        let filled = self.output.len().min(WRITE_SLICES);
+        Ok(())
+    }
+
+    /// Waits for whatever happens first. Every branch is cancel-safe.
+    async fn wait(&mut self, stop: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
+        let read = self.reads();
+        let collect = !self.in_flight.is_empty() && self.output.bytes() < OUTPUT_BYTES_MAX;
+        let write = !self.output.is_empty();
         tokio::select! {
             biased;
-            () = self.context.stopping.cancelled(), if !self.closing => Event::Stop,
+            () = stop, if !self.closing => Event::Stop,
             (reply, permit) = front_reply(&mut self.in_flight), if collect => Event::Reply(reply, permit),
-            written = self.writer.write_vectored(&slices[..filled]), if write => Event::Written(written),
+            written = self.output.write(self.writer.as_ref()), if write => Event::Written(written),
             frame = self.frames.next(), if read => Event::Frame(frame),
             () = &mut self.timer => Event::Timer,
         }
@@ -201,31 +233,21 @@ impl Connection {
         match reply {
             Reply::Silent => {}
             Reply::Close(refusal) => return Err(refusal),
-            Reply::Frame { bytes, permit } => {
-                if self.output.is_empty() {
-                    self.progress_at = Instant::now();
-                }
-                self.output_bytes += bytes.len();
-                self.output.push_back((bytes, permit));
+            Reply::Frame(bytes) => {
+                self.start_output();
+                self.output.push(Part::Bytes(bytes), None);
+            }
+            Reply::Parts { parts, permit } => {
+                self.start_output();
+                self.output.push_all(parts, permit);
             }
         }
         Ok(())
     }
 
-    fn written(&mut self, mut count: usize) {
-        self.context.metrics.reply_bytes.inc_by(count as u64);
-        self.progress_at = Instant::now();
-        self.output_bytes -= count;
-        while count > 0 {
-            let Some((front, _)) = self.output.front_mut() else {
-                return;
-            };
-            let taken = count.min(front.len());
-            front.advance(taken);
-            count -= taken;
-            if front.is_empty() {
-                self.output.pop_front();
-            }
+    fn start_output(&mut self) {
+        if self.output.is_empty() {
+            self.progress_at = Instant::now();
         }
     }
 
@@ -237,8 +259,7 @@ impl Connection {
     }
 
     fn deadline(&self) -> Instant {
-        let reading = self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX && !self.closing;
-        if !self.output.is_empty() || (reading && self.frames.is_partial()) {
+        if !self.output.is_empty() || (self.reads() && self.frames.is_partial()) {
             self.progress_at + self.context.stall_max
         } else if self.in_flight.is_empty() && self.next.is_none() {
             self.progress_at + self.context.idle_max
@@ -267,7 +288,7 @@ impl Connection {
         }
         if !self.output.is_empty() {
             return Err(Refusal::SlowReader {
-                waiting: self.output_bytes,
+                waiting: self.output.bytes(),
             });
         }
         if self.frames.is_partial() {

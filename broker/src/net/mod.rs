@@ -6,10 +6,12 @@ mod budget;
 mod connection;
 mod frame;
 mod listener;
+mod output;
 
 pub(crate) use budget::{ByteBudget, BytePermit};
 pub(crate) use frame::FrameError;
 pub(crate) use listener::Listener;
+pub(crate) use output::{FileRange, Part};
 
 #[cfg(test)]
 mod tests;

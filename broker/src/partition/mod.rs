@@ -18,16 +18,14 @@ mod snapshot;
 mod transactions;
 mod waiting;
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use arc_swap::ArcSwap;
-use logway_journal::{Log, LogReader, ReadError};
+use logway_journal::{Log, LogReader};
 use logway_protocol::Uuid;
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::metadata::TopicConfig;
@@ -59,15 +57,6 @@ pub(crate) enum Availability {
     Deleted = 2,
     /// The broker stops.
     Closed = 3,
-}
-
-/// Why records cannot be read.
-#[derive(Debug, Error)]
-pub(crate) enum ReadFailure {
-    #[error(transparent)]
-    Journal(#[from] ReadError),
-    #[error("read records: {0}")]
-    Io(#[source] io::Error),
 }
 
 /// The parts that only one thread at a time may touch.

@@ -4,7 +4,7 @@
 //! pause, resets the position by the caller's policy, or is told to the caller: no partition is
 //! ever silently stuck. Step 10 of the hallway.
 
-use bytes::Bytes;
+use logway_protocol::RecordsField;
 use logway_protocol::error_code::ErrorCode;
 use logway_protocol::message::fetch::{FetchResponse, PartitionData};
 use tokio::time::Instant;
@@ -222,8 +222,10 @@ impl Shared {
             last_stable: data.last_stable_offset,
         };
         partition.watermarks = Some(watermarks);
-        let records = data.records.filter(|records: &Bytes| !records.is_empty());
-        let Some(records) = records else { return };
+        let records = data.records.map(RecordsField::into_bytes);
+        let Some(records) = records.filter(|records| !records.is_empty()) else {
+            return;
+        };
         let Some(end) = end_of(&records) else { return };
         partition.place = Place::At(end.max(asked.at));
         let reading = Reading {

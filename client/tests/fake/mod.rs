@@ -476,7 +476,7 @@ impl State {
                     }
                     Ok(()) => {
                         let max = usize::try_from(asked.partition_max_bytes).unwrap();
-                        data.records = Some(log.read(asked.fetch_offset, max));
+                        data.records = Some(log.read(asked.fetch_offset, max).into());
                     }
                 }
                 partitions.push(data);

@@ -1,11 +1,10 @@
 //! Fetch: record batches from partitions, with a wait for the first bytes.
 
-use bytes::Bytes;
-
+use crate::records_field::RecordsField;
 use crate::text::Text;
 use crate::uuid::Uuid;
 
-api! { Fetch: FetchRequest => FetchResponse, versions 4..=17, flexible 12 }
+api! { Fetch: FetchRequest => FetchResponse, versions 4..=18, flexible 12 }
 
 fields! {
     /// Positions by topic and partition; topics go by id from version 13, sessions from version 7 (KIP-227).
@@ -46,6 +45,7 @@ fields! {
         log_start_offset: i64 = -1, 5.., ignorable(true);
         partition_max_bytes: i32, 0..;
         replica_directory_id: Uuid, 17.., tag(0), ignorable(true);
+        high_watermark: i64 = i64::MAX, 18.., tag(1), ignorable(true);
     }
 
     /// Part of [`FetchRequest`]: forgotten topic.
@@ -83,7 +83,7 @@ fields! {
         snapshot_id: SnapshotId, 12.., tag(2);
         aborted_transactions: Option<Vec<AbortedTransaction>> = Some(Vec::new()), 4..;
         preferred_read_replica: i32 = -1, 11..;
-        records: Option<Bytes>, 0..;
+        records: Option<RecordsField>, 0..;
     }
 
     /// Part of [`FetchResponse`]: epoch end offset.

@@ -1,8 +1,8 @@
-//! ListOffsets: offsets by timestamp. Special timestamps: -1 latest, -2 earliest, -3 maximal timestamp, -4 earliest local, -5 latest tiered.
+//! ListOffsets: offsets by timestamp. Special timestamps: -1 latest, -2 earliest, -3 maximal timestamp, -4 earliest local, -5 latest tiered, -6 earliest pending upload.
 
 use crate::text::Text;
 
-api! { ListOffsets: ListOffsetsRequest => ListOffsetsResponse, versions 1..=10, flexible 6 }
+api! { ListOffsets: ListOffsetsRequest => ListOffsetsResponse, versions 1..=11, flexible 6 }
 
 fields! {
     /// Timestamps by topic and partition.

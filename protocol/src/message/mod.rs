@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use bytes::{Bytes, BytesMut};
 
 use crate::api_key::ApiKey;
-use crate::codec::{DecodeError, Decoder, EncodeError, Encoder};
+use crate::codec::{DecodeError, Decoder, EncodeError, Encoder, Hole, bytes_of};
 use crate::wire::Wire;
 
 pub mod api_versions;
@@ -27,6 +27,7 @@ pub mod list_offsets;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod record;
 pub mod sync_group;
@@ -50,6 +51,18 @@ pub trait Message: Wire + Default + Clone + std::fmt::Debug + PartialEq {
     /// # Errors
     /// The version is unknown or cannot carry what is set.
     fn write(&self, buf: &mut BytesMut, version: i16) -> Result<(), EncodeError> {
+        match bytes_of(&self.write_outline(buf, version)?) {
+            0 => Ok(()),
+            elsewhere => Err(EncodeError::Elsewhere(elsewhere)),
+        }
+    }
+
+    /// As [`Message::write`], but bytes may be elsewhere: returns where they belong, counted from
+    /// the start of `buf`.
+    ///
+    /// # Errors
+    /// See [`Message::write`].
+    fn write_outline(&self, buf: &mut BytesMut, version: i16) -> Result<Vec<Hole>, EncodeError> {
         if !Self::VERSIONS.contains(&version) {
             return Err(EncodeError::Version {
                 message: Self::NAME,
@@ -58,8 +71,9 @@ pub trait Message: Wire + Default + Clone + std::fmt::Debug + PartialEq {
         }
         let mut out = Encoder::new(std::mem::take(buf), version, Self::is_flexible(version));
         let written = self.encode(&mut out);
-        *buf = out.into_inner();
-        written
+        let (bytes, holes) = out.into_outline();
+        *buf = bytes;
+        written.map(|()| holes)
     }
 
     /// The message's bytes in `version`.
@@ -153,6 +167,7 @@ apis! {
     LeaveGroup: leave_group::LeaveGroupRequest;
     OffsetCommit: offset_commit::OffsetCommitRequest;
     OffsetFetch: offset_fetch::OffsetFetchRequest;
+    OffsetForLeaderEpoch: offset_for_leader_epoch::OffsetForLeaderEpochRequest;
     ListGroups: list_groups::ListGroupsRequest;
     DescribeGroups: describe_groups::DescribeGroupsRequest;
     InitProducerId: init_producer_id::InitProducerIdRequest;

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
+use super::leftovers::Folder;
 use super::report::Report;
 use super::server::Server;
-use super::{load, peer, server};
+use super::{load, peer, process, server};
 use crate::BenchArgs;
 
 /// Size of the file that is shipped.
@@ -51,9 +52,9 @@ fn timed(command: &mut Command) -> anyhow::Result<(f64, f64, f64)> {
     let (mut used, mut peak) = (0.0f64, 0.0f64);
     let status = loop {
         // Sampled while it lives: nothing else tells CPU and memory of one child without unsafe code.
-        if let Ok(now) = server::cpu(pid) {
+        if let Ok(now) = process::cpu(pid) {
             used = used.max(now.user + now.system);
-            peak = peak.max(server::memory_mib(pid, "VmHWM"));
+            peak = peak.max(process::memory_mb(pid, "VmHWM"));
         }
         if let Some(status) = child.try_wait().context("wait")? {
             break status;
@@ -78,14 +79,14 @@ fn add(report: &mut Report, case: &str, system: &str, figures: (f64, f64, f64)) 
         system,
         cpu / (FILE_BYTES as f64 / 1e9),
     );
-    report.add(case, "shipper's peak RSS, MiB", system, peak);
+    report.add(case, "shipper's peak RSS, MB", system, peak);
 }
 
 /// Ships the same file by every shipper into every broker.
 pub(crate) fn run(args: &BenchArgs, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
     let script = peer(args)?;
     let servers = server::pair(binary, script.as_deref())?;
-    let folder = tempfile::tempdir().context("a folder")?;
+    let folder = Folder::new()?;
     let file = folder.path().join("access.log");
     write_log(&file, FILE_BYTES)?;
     let kcat = Command::new("kcat")

@@ -3,7 +3,11 @@
 mod agent;
 mod appender;
 mod broker;
+mod disk;
+mod leftovers;
 mod load;
+mod machine;
+mod process;
 mod report;
 mod road;
 mod server;
@@ -17,7 +21,13 @@ use crate::{BenchArgs, Part, Peer};
 use report::Report;
 
 /// Builds the product in its release form and runs one benchmark.
+#[expect(clippy::print_stdout, reason = "the tables are the result")]
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    if args.list {
+        broker::list(args);
+        return Ok(());
+    }
+    leftovers::remove_on_interrupt()?;
     let binary = build()?;
     let mut report = Report::default();
     match args.name {
@@ -26,9 +36,16 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Part::Appender => appender::run(args, &binary, &mut report)?,
         Part::Road => road::run(args, &binary, &mut report)?,
     }
-    report.print();
+    let mut tables = report.table();
+    if args.name == Part::Broker {
+        tables = tables + "\n" + &broker::verdicts(args, &report);
+    }
+    println!("{tables}");
     if let Some(file) = &args.json {
-        report.append_to(file)?;
+        report.save(file)?;
+    }
+    if let Some(file) = &args.table {
+        std::fs::write(file, tables).with_context(|| format!("write {}", file.display()))?;
     }
     Ok(())
 }

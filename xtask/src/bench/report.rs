@@ -1,17 +1,28 @@
-//! Figures of a run: medians by case and system, as a table and as JSON lines.
+//! Figures of a run: every sample as a JSON line, medians by case and system as a table.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::machine;
+
+/// A case and one of its figures.
+type Key = (String, &'static str);
 
 /// Samples by (case, figure) and system, in the order in which they came.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    order: Vec<(String, &'static str)>,
-    samples: BTreeMap<(String, &'static str), BTreeMap<String, Vec<f64>>>,
+    order: Vec<Key>,
+    samples: BTreeMap<Key, BTreeMap<String, Vec<f64>>>,
+    failures: Vec<(String, String, String)>,
+    parameters: BTreeMap<String, Value>,
+    /// Lines that are not in the file yet.
+    unsaved: Vec<Value>,
 }
 
 impl Report {
@@ -22,13 +33,45 @@ impl Report {
             self.order.push(key.clone());
         }
         let systems = self.samples.entry(key).or_default();
-        systems.entry(system.to_owned()).or_default().push(value);
+        let values = systems.entry(system.to_owned()).or_default();
+        values.push(value);
+        let round = values.len();
+        self.unsaved.push(json!({
+            "case": case, "figure": figure, "system": system, "round": round, "value": value,
+        }));
     }
 
-    /// The table, with the ratio to the peer where there is one.
-    #[expect(clippy::print_stdout, reason = "the table is the result")]
-    pub(crate) fn print(&self) {
-        println!("| case | figure | logway | peer | ratio |\n|---|---|--:|--:|--:|");
+    /// Notes what a case is made of, for its JSON lines.
+    pub(crate) fn parameters(&mut self, case: &str, parameters: Value) {
+        self.parameters.insert(case.to_owned(), parameters);
+    }
+
+    /// Notes that a case failed on a system, and why.
+    pub(crate) fn fail(&mut self, case: &str, system: &str, reason: &str) {
+        let failure = (case.to_owned(), system.to_owned(), reason.to_owned());
+        self.unsaved
+            .push(json!({ "case": case, "system": system, "failed": reason }));
+        self.failures.push(failure);
+    }
+
+    /// How often a case failed on a system.
+    pub(crate) fn failures(&self, case: &str, system: &str) -> usize {
+        let failures = self.failures.iter();
+        failures
+            .filter(|(of, on, _)| of == case && on == system)
+            .count()
+    }
+
+    /// The median of a figure on a system.
+    pub(crate) fn median(&self, case: &str, figure: &'static str, system: &str) -> Option<f64> {
+        let systems = self.samples.get(&(case.to_owned(), figure))?;
+        systems.get(system).map(|values| median(values))
+    }
+
+    /// The table in Markdown, with the ratio to the peer where there is one; then what failed.
+    pub(crate) fn table(&self) -> String {
+        let mut table =
+            String::from("| case | figure | logway | peer | ratio |\n|---|---|--:|--:|--:|\n");
         for key in &self.order {
             let Some(systems) = self.samples.get(key) else {
                 continue;
@@ -40,33 +83,32 @@ impl Report {
             let name = peer
                 .map(|(name, _)| format!(" ({name})"))
                 .unwrap_or_default();
-            println!(
-                "| {} | {} | {} | {}{name} | {} |",
-                key.0,
-                key.1,
-                shown(ours),
-                shown(theirs),
-                shown(ratio)
-            );
+            let row = [shown(ours), shown(theirs) + &name, shown(ratio)].join(" | ");
+            writeln!(table, "| {} | {} | {row} |", key.0, key.1).unwrap_or_default();
         }
+        for (case, system, reason) in &self.failures {
+            writeln!(table, "\nFailed: {case}, {system}: {reason}").unwrap_or_default();
+        }
+        table
     }
 
-    /// Appends a JSON line for each figure and system.
-    pub(crate) fn append_to(&self, file: &Path) -> anyhow::Result<()> {
+    /// Appends what is new to the file, a JSON line for each sample.
+    pub(crate) fn save(&mut self, file: &Path) -> anyhow::Result<()> {
         let mut out = std::fs::File::options()
             .create(true)
             .append(true)
             .open(file)
             .with_context(|| format!("open {}", file.display()))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        for key in &self.order {
-            for (system, values) in self.samples.get(key).into_iter().flatten() {
-                let line = serde_json::json!({
-                    "time": now, "case": key.0, "figure": key.1, "system": system,
-                    "median": median(values), "samples": values,
-                });
-                writeln!(out, "{line}").context("write a result")?;
-            }
+        let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let (revision, machine) = (machine::revision(), machine::description());
+        for mut line in self.unsaved.drain(..) {
+            let case = line["case"].as_str().unwrap_or_default();
+            let parameters = self.parameters.get(case).cloned();
+            line["parameters"] = parameters.unwrap_or(Value::Null);
+            line["time"] = time.into();
+            line["revision"] = revision.clone().into();
+            line["machine"] = machine.clone();
+            writeln!(out, "{line}").context("write a result")?;
         }
         Ok(())
     }
@@ -78,7 +120,8 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn shown(value: Option<f64>) -> String {
+/// A figure with three or four digits that say something.
+pub(crate) fn shown(value: Option<f64>) -> String {
     match value {
         None => String::new(),
         Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),

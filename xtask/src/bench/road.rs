@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
+use super::leftovers::Folder;
+use super::process::{Process, cpu, memory_mb};
 use super::report::Report;
-use super::server::{Process, Server, cpu, memory_mib};
+use super::server::Server;
 use super::{agent, peer};
 use crate::BenchArgs;
 
@@ -48,16 +50,21 @@ fn wait_for(http: &str, lines: u64) -> anyhow::Result<()> {
 pub(crate) fn run(args: &BenchArgs, binary: &Path, report: &mut Report) -> anyhow::Result<()> {
     let script = peer(args)?;
     for _ in 0..args.rounds {
-        let folder = tempfile::tempdir().context("a folder")?;
+        let folder = Folder::new()?;
         let file = folder.path().join("access.log");
         let lines = agent::write_log(&file, FILE_BYTES)?;
         let tail = file.display().to_string();
         with_up(binary, folder.path(), (&tail, lines), args.seconds, report)?;
-        let server = Server::logway(binary)?;
+        let server = Server::logway(binary, true)?.start()?;
         apart(binary, &server, (&tail, lines), report)?;
         drop(server);
         if let Some(script) = &script {
-            apart(binary, &Server::kafka(script)?, (&tail, lines), report)?;
+            apart(
+                binary,
+                &Server::kafka(script)?.start()?,
+                (&tail, lines),
+                report,
+            )?;
         }
     }
     Ok(())
@@ -110,9 +117,9 @@ fn with_up(
     );
     report.add(
         "logway up",
-        "peak RSS, MiB",
+        "peak RSS, MB",
         "logway",
-        memory_mib(up.pid(), "VmHWM"),
+        memory_mb(up.pid(), "VmHWM"),
     );
     std::thread::sleep(Duration::from_secs(2));
     let before = cpu(up.pid())?;
@@ -122,9 +129,9 @@ fn with_up(
     report.add("logway up, idle", "% of a core", "logway", share);
     report.add(
         "logway up, idle",
-        "RSS, MiB",
+        "RSS, MB",
         "logway",
-        memory_mib(up.pid(), "VmRSS"),
+        memory_mb(up.pid(), "VmRSS"),
     );
     Ok(())
 }
@@ -136,7 +143,7 @@ fn apart(
     (tail, lines): (&str, u64),
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("a folder")?;
+    let folder = Folder::new()?;
     let settings = folder.path().join("pipeline.toml");
     let store = folder.path().join("store.db");
     let text = format!(
@@ -180,9 +187,9 @@ fn apart(
     );
     report.add(
         case,
-        "broker's peak RSS, MiB",
+        "broker's peak RSS, MB",
         server.name,
-        memory_mib(server.pid, "VmHWM"),
+        memory_mb(server.pid, "VmHWM"),
     );
     drop(agent);
     Ok(())

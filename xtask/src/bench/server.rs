@@ -1,234 +1,295 @@
-//! The broker under test: ours or Apache Kafka, started fresh and ended with what it made.
+//! The broker under test: ours or Apache Kafka, with the same settings, on a folder of its own; it can
+//! be ended and started again on what it wrote. Ended and removed when dropped.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use tempfile::TempDir;
+use rustix::process::Signal;
 
-/// User and system CPU time of a process, in seconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cpu {
-    /// In the process's own code.
-    pub(crate) user: f64,
-    /// In the kernel on its behalf.
-    pub(crate) system: f64,
+use super::leftovers::{self, Folder, Watched};
+use super::load;
+use super::process::has_ended;
+
+/// How long a server may take to start or to end.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Milliseconds that Kafka keeps the files of what was deleted; a minute by default, during which they
+/// would fill the disk and be written to it beside the next run.
+const DELETE_DELAY_MS: u32 = 1000;
+
+/// Who serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum System {
+    /// Ours.
+    Logway,
+    /// Apache Kafka.
+    Kafka,
 }
 
-impl std::ops::Sub for Cpu {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self {
-            user: self.user - earlier.user,
-            system: self.system - earlier.system,
+impl System {
+    /// Its name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            System::Logway => "logway",
+            System::Kafka => "kafka",
         }
     }
 }
 
-/// CPU time that a process has used so far.
-pub(crate) fn cpu(pid: u32) -> anyhow::Result<Cpu> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read stat")?;
-    let after_name = stat.rsplit(") ").next().unwrap_or_default();
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |i: usize| {
-        fields
-            .get(i)
-            .and_then(|field| field.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    let hertz = rustix::param::clock_ticks_per_second() as f64;
-    Ok(Cpu {
-        user: ticks(11) / hertz,
-        system: ticks(12) / hertz,
-    })
-}
-
-/// A memory figure (`VmRSS`, `VmHWM`) of a process in MiB.
-pub(crate) fn memory_mib(pid: u32, figure: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
-}
-
-/// A process of the product that said `ready`; killed when dropped.
+/// What is run, and how it is started.
 #[derive(Debug)]
-pub(crate) struct Process {
-    child: Child,
-    /// The `ready` line.
-    pub(crate) ready: String,
+enum Program {
+    Logway { binary: PathBuf },
+    Kafka { script: PathBuf, port: u16 },
 }
 
-impl Process {
-    /// Starts it and waits for its `ready` line.
-    pub(crate) fn start(binary: &Path, args: &[&str]) -> anyhow::Result<Self> {
-        let mut child = Command::new(binary)
-            .args(args)
-            .env("LOGWAY_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("start {}", binary.display()))?;
-        let stdout = child.stdout.take().context("a pipe")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let ready = lines.find_map(|line| line.ok().filter(|line| line.starts_with("ready")));
-        let Some(ready) = ready else {
-            bail!(
-                "`{}` ended before it was ready: {:?}",
-                args.join(" "),
-                child.wait()
-            );
-        };
-        Ok(Self { child, ready })
-    }
-
-    /// Process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Value of `name=value` in the `ready` line.
-    pub(crate) fn address(&self, name: &str) -> anyhow::Result<String> {
-        let prefix = format!("{name}=");
-        let found = self
-            .ready
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix(&prefix));
-        found
-            .map(str::to_owned)
-            .with_context(|| format!("no {prefix} in `{}`", self.ready))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.child.kill().is_ok() {
-            drop(self.child.wait());
-        }
-    }
-}
-
-/// What runs behind a [`Server`].
-#[derive(Debug)]
-enum Runs {
-    Logway {
-        _process: Process,
-    },
-    Kafka {
-        script: PathBuf,
-        port: u16,
-        folder: PathBuf,
-    },
-}
-
-/// A broker that serves, with a folder of its own.
+/// A broker with a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// `logway` or `kafka`.
+    /// Who serves.
+    pub(crate) system: System,
+    /// Name of the system.
     pub(crate) name: &'static str,
     /// Its address.
     pub(crate) bootstrap: String,
-    /// Process id of the broker itself.
+    /// Process id of the broker itself; 0 before the first launch.
     pub(crate) pid: u32,
-    /// From exec until it served.
-    pub(crate) started_in: Duration,
-    runs: Runs,
-    _folder: TempDir,
+    /// Folder that holds the partitions' folders.
+    pub(crate) data: PathBuf,
+    program: Program,
+    /// Our broker itself, or the script that starts the peer.
+    child: Option<Child>,
+    watched: Vec<Watched>,
+    folder: Folder,
+}
+
+/// File in which the peer's script notes the broker's process id.
+pub(crate) fn pid_file(folder: &Path) -> PathBuf {
+    folder.join("run/1/pid")
 }
 
 impl Server {
-    /// Starts our broker on an empty folder.
-    pub(crate) fn logway(binary: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("a folder")?;
-        let data = folder.path().join("data").display().to_string();
-        let begun = Instant::now();
-        let args = ["broker", "--data-dir", &data, "--listen", "127.0.0.1:0"];
-        let process = Process::start(binary, &args)?;
+    /// Our broker on an empty folder, not started yet. Without `fsync` its `acks=all` does not wait for
+    /// the disk, as Kafka's does not.
+    pub(crate) fn logway(binary: &Path, fsync: bool) -> anyhow::Result<Self> {
+        let folder = Folder::new()?;
+        let data = folder.path().join("data");
+        let listen = format!("127.0.0.1:{}", free_port()?);
+        // The delay before a group's first rebalance is what the peer's script sets too.
+        let settings = format!(
+            "data_dir = \"{}\"\nlisten = \"{listen}\"\ngroup_initial_rebalance_delay_ms = 0\n\
+             [flush]\non_acks_all = {fsync}\n",
+            data.display()
+        );
+        std::fs::write(folder.path().join("broker.toml"), settings).context("settings")?;
         Ok(Self {
-            name: "logway",
-            bootstrap: process.address("kafka")?,
-            pid: process.pid(),
-            started_in: begun.elapsed(),
-            runs: Runs::Logway { _process: process },
-            _folder: folder,
+            system: System::Logway,
+            name: System::Logway.name(),
+            bootstrap: listen,
+            pid: 0,
+            data,
+            program: Program::Logway {
+                binary: binary.to_owned(),
+            },
+            child: None,
+            watched: Vec::new(),
+            folder,
         })
     }
 
-    /// Starts Apache Kafka on an empty folder.
+    /// Apache Kafka on an empty folder, not started yet.
     pub(crate) fn kafka(script: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("a folder")?;
-        // The script wants the first of a range of ports.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let run = folder.path().join("run");
-        let mut server = Self {
-            name: "kafka",
+        let folder = Folder::new()?;
+        let port = free_port()?;
+        Ok(Self {
+            system: System::Kafka,
+            name: System::Kafka.name(),
             bootstrap: format!("127.0.0.1:{port}"),
             pid: 0,
-            started_in: Duration::ZERO,
-            runs: Runs::Kafka {
+            data: folder.path().join("run/1/data"),
+            program: Program::Kafka {
                 script: script.to_owned(),
                 port,
-                folder: run.clone(),
             },
-            _folder: folder,
-        };
-        let said = server.script(&["start", "1"])?;
-        // `serving on HOST:PORT after N ms`: the JVM's own start, without formatting the folder.
-        let ms = said
-            .split_whitespace()
-            .rev()
-            .nth(1)
-            .and_then(|ms| ms.parse().ok());
-        server.started_in = Duration::from_millis(ms.context("the script's start time")?);
-        let pid = std::fs::read_to_string(run.join("1/pid")).context("Kafka's pid")?;
-        server.pid = pid.trim().parse().context("Kafka's pid")?;
-        Ok(server)
+            child: None,
+            watched: Vec::new(),
+            folder,
+        })
     }
 
-    fn script(&self, args: &[&str]) -> anyhow::Result<String> {
-        let Runs::Kafka {
-            script,
-            port,
-            folder,
-        } = &self.runs
-        else {
-            return Ok(String::new());
-        };
-        let output = Command::new(script)
-            .args(args)
-            .env("KAFKA_PORT", port.to_string())
-            .env("KAFKA_RUN", folder)
-            .output()
-            .context("run Kafka's script")?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(said)
+    /// Starts the process on its folder; returns the moment at which it was started. It need not serve yet.
+    pub(crate) fn launch(&mut self) -> anyhow::Result<Instant> {
+        self.watched.clear();
+        match &self.program {
+            Program::Logway { binary } => {
+                let begun = Instant::now();
+                let child = Command::new(binary)
+                    .args(["broker", "--config"])
+                    .arg(self.folder.path().join("broker.toml"))
+                    .env("LOGWAY_LOG", "error")
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(self.said()?)
+                    .spawn()
+                    .with_context(|| format!("start {}", binary.display()))?;
+                self.pid = child.id();
+                self.child = Some(child);
+                self.watched.push(Watched::new(self.pid));
+                Ok(begun)
+            }
+            Program::Kafka { script, port } => {
+                let first = !self.folder.path().join("run").exists();
+                let delay = format!("log.segment.delete.delay.ms={DELETE_DELAY_MS}");
+                let args: &[&str] = if first {
+                    &["start", "1", &delay]
+                } else {
+                    &["cont", "1"]
+                };
+                drop(std::fs::remove_file(pid_file(self.folder.path())));
+                let child = Command::new(script)
+                    .args(args)
+                    .env("KAFKA_PORT", port.to_string())
+                    .env("KAFKA_RUN", self.folder.path().join("run"))
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(self.said()?)
+                    .spawn()
+                    .context("run Kafka's script")?;
+                self.watched.push(Watched::new(child.id()));
+                self.child = Some(child);
+                self.wait_for_pid()
+            }
+        }
+    }
+
+    /// The script formats the folder first: the broker is started when its process id is written.
+    fn wait_for_pid(&mut self) -> anyhow::Result<Instant> {
+        let file = pid_file(self.folder.path());
+        let end = Instant::now() + LIMIT;
+        loop {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if text.ends_with('\n') {
+                self.pid = text.trim().parse().context("Kafka's process id")?;
+                self.watched.push(Watched::new(self.pid));
+                return Ok(Instant::now());
+            }
+            ensure!(Instant::now() < end, "Kafka was not started");
+            if let Some(Some(status)) = self.child.as_mut().map(Child::try_wait).transpose()? {
+                ensure!(
+                    file.exists(),
+                    "Kafka's script ended with {status}: {}",
+                    self.last_words()
+                );
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Starts it and waits until it answers.
+    pub(crate) fn start(mut self) -> anyhow::Result<Self> {
+        let begun = self.launch()?;
+        self.wait_until(begun, || load::topics::answers(&self.bootstrap))?;
+        Ok(self)
+    }
+
+    /// Asks again and again until `ready` says so; returns the time since `begun`.
+    pub(crate) fn wait_until(
+        &self,
+        begun: Instant,
+        mut ready: impl FnMut() -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Duration> {
+        loop {
+            let said = ready();
+            let now = begun.elapsed();
+            if matches!(said, Ok(true)) {
+                return Ok(now);
+            }
+            if has_ended(self.pid) {
+                bail!("{} has ended: {}", self.name, self.last_words());
+            }
+            if now > LIMIT {
+                bail!("{} is not ready after {LIMIT:?}: {said:?}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Ends the process with this signal and waits until it is gone; returns how long that took.
+    pub(crate) fn end(&mut self, signal: Signal) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        leftovers::signal(self.pid, signal);
+        while !has_ended(self.pid) {
+            ensure!(
+                begun.elapsed() < LIMIT,
+                "{} does not end by {signal:?}",
+                self.name
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let took = begun.elapsed();
+        if let Some(mut child) = self.child.take() {
+            // The peer's script has nothing to wait for any more.
+            drop(child.kill());
+            child.wait().context("wait for the server")?;
+        }
+        self.watched.clear();
+        Ok(took)
+    }
+
+    /// Whether the process lives.
+    pub(crate) fn lives(&self) -> bool {
+        self.pid != 0 && !has_ended(self.pid)
+    }
+
+    fn said(&self) -> anyhow::Result<std::fs::File> {
+        let file = self.folder.path().join("said.log");
+        let options = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(file);
+        options.context("a file for what the server says")
+    }
+
+    /// The last line that the server or its script said.
+    fn last_words(&self) -> String {
+        let said = std::fs::read_to_string(self.folder.path().join("said.log")).unwrap_or_default();
+        let node = self.folder.path().join("run/1/node.log");
+        let node = std::fs::read_to_string(node).unwrap_or_default();
+        let lines = said.lines().chain(node.lines());
+        lines.last().unwrap_or("it said nothing").to_owned()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if matches!(self.runs, Runs::Kafka { .. }) {
-            drop(self.script(&["stop"]));
+        if self.lives() {
+            drop(self.end(Signal::KILL));
+        }
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
         }
     }
 }
 
+/// A port that is free, and the one a hundred above it, which the peer's controller takes. Below those
+/// that the kernel gives to clients, so that it is still free when a server starts again.
+fn free_port() -> anyhow::Result<u16> {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let found = (first..32_000)
+        .chain(20_000..first)
+        .find(|port| is_free(*port) && is_free(port + 100));
+    found.context("no port is free")
+}
+
 /// Our broker and, if asked for, the peer; both running side by side, used in turn.
 pub(crate) fn pair(binary: &Path, peer: Option<&Path>) -> anyhow::Result<Vec<Server>> {
-    let mut servers = vec![Server::logway(binary)?];
+    let mut servers = vec![Server::logway(binary, true)?.start()?];
     if let Some(script) = peer {
-        servers.push(Server::kafka(script)?);
+        servers.push(Server::kafka(script)?.start()?);
     }
     Ok(servers)
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use logway_journal::FetchSlice;
+use logway_journal::{FetchSlice, ReadError};
 use logway_protocol::ErrorCode;
 use logway_protocol::message::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
@@ -19,10 +19,14 @@ use logway_protocol::message::fetch::{
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
+use self::records::reply;
 use super::error::{Code, of_availability, of_leader_epoch};
 use super::{Header, Reply, frame};
 use crate::context::Context;
-use crate::partition::{Availability, FetchWaiter, Partition, ReadFailure};
+use crate::net::FileRange;
+use crate::partition::{Availability, FetchWaiter, Partition};
+
+mod records;
 
 /// Longest wait that is granted, whatever a client asks for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -63,19 +67,10 @@ pub(super) async fn handle(
     let limit = usize::try_from(request.max_bytes.min(context.settings.fetch_max_bytes));
     let limit = limit.unwrap_or(0);
     let found = wait_for_bytes(context, &request, &targets, limit).await;
-    let permit = match context.reply_budget.try_take(found.bytes) {
-        Some(permit) => permit,
-        None => context.reply_budget.take(found.bytes).await,
-    };
     context.metrics.fetched_bytes.inc_by(found.bytes as u64);
-    let response = respond(&request, &targets, found);
-    match frame(header, &response) {
-        Reply::Frame { bytes, .. } => Reply::Frame {
-            bytes,
-            permit: Some(permit),
-        },
-        other => other,
-    }
+    let mut ranges = Vec::new();
+    let response = respond(&request, &targets, found, &mut ranges);
+    reply(context, header, &response, ranges).await
 }
 
 fn targets<'a>(context: &Context, header: &Header, topics: &'a [FetchTopic]) -> Vec<Target<'a>> {
@@ -238,13 +233,10 @@ fn slice(
     partition
         .reader()
         .read(asked.fetch_offset, limit, first)
-        .map_err(|error| {
-            let failure = ReadFailure::Journal(error);
-            report(partition, asked, &failure)
-        })
+        .map_err(|failure| report(partition, asked, &failure))
 }
 
-fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadFailure) -> ErrorCode {
+fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadError) -> ErrorCode {
     let code = failure.code();
     if code != ErrorCode::OffsetOutOfRange {
         let (topic, index) = (partition.topic(), partition.index());
@@ -258,7 +250,12 @@ fn report(partition: &Partition, asked: &FetchPartition, failure: &ReadFailure) 
     code
 }
 
-fn respond(request: &FetchRequest, targets: &[Target<'_>], found: Found) -> FetchResponse {
+fn respond(
+    request: &FetchRequest,
+    targets: &[Target<'_>],
+    found: Found,
+    ranges: &mut Vec<FileRange>,
+) -> FetchResponse {
     let mut responses: Vec<FetchableTopicResponse> = request
         .topics
         .iter()
@@ -273,7 +270,7 @@ fn respond(request: &FetchRequest, targets: &[Target<'_>], found: Found) -> Fetc
         if let Some(topic) = responses.get_mut(target.topic) {
             topic
                 .partitions
-                .push(partition_data(target, slice, committed));
+                .push(partition_data(target, slice, committed, ranges));
         }
     }
     FetchResponse {
@@ -286,13 +283,12 @@ fn partition_data(
     target: &Target<'_>,
     slice: Result<FetchSlice, ErrorCode>,
     committed: bool,
+    ranges: &mut Vec<FileRange>,
 ) -> PartitionData {
     let partition_index = target.asked.partition;
     let read = slice.and_then(|slice| {
         let partition = target.served.as_ref().map_err(|code| *code)?;
-        let records = slice
-            .bytes()
-            .map_err(|error| report(partition, target.asked, &ReadFailure::Io(error)))?;
+        let records = records::field(&slice, ranges);
         Ok((partition, records))
     });
     match read {
@@ -313,7 +309,7 @@ fn partition_data(
             error_code: code.code(),
             high_watermark: -1,
             aborted_transactions: committed.then(Vec::new),
-            records: Some(Bytes::new()),
+            records: Some(Bytes::new().into()),
             ..PartitionData::default()
         },
     }

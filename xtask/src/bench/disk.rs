@@ -1,0 +1,89 @@
+//! The disk between two runs: what was deleted is really gone, what was written is really out, and a
+//! topic's pages are out of memory where a run is to read from disk.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use rustix::fs::{Advice, fadvise, statvfs};
+
+/// Free space that a run may need.
+const FREE_BYTES_MIN: u64 = 12_000_000_000;
+/// Bytes on their way to the disk that no longer disturb a run.
+const DIRTY_BYTES_MAX: u64 = 64_000_000;
+/// How long freeing and writing may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Fails if the disk of a folder has too little space for one more run.
+pub(crate) fn has_space(folder: &Path, more: u64) -> anyhow::Result<()> {
+    let disk = statvfs(folder).context("ask for free space")?;
+    let free = disk.f_bavail * disk.f_frsize;
+    let needed = FREE_BYTES_MIN + more;
+    ensure!(
+        free >= needed,
+        "{free} bytes are free at {}, {needed} are needed",
+        folder.display()
+    );
+    Ok(())
+}
+
+/// Bytes in the page cache that wait for the disk or are on their way to it.
+fn dirty_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+    };
+    (kib("Dirty:").unwrap_or(0) + kib("Writeback:").unwrap_or(0)) * 1024
+}
+
+/// Waits until the folders of a deleted topic are gone and the disk is quiet.
+pub(crate) fn settle(data: &Path, topic: &str) -> anyhow::Result<()> {
+    let end = Instant::now() + LIMIT;
+    let prefix = format!("{topic}-");
+    loop {
+        let left = std::fs::read_dir(data).context("list partitions")?;
+        // A deleted partition's folder keeps the topic's name and gets `-delete` at its end.
+        let left = left
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+            .count();
+        if left == 0 {
+            break;
+        }
+        ensure!(
+            Instant::now() < end,
+            "{left} folders of the deleted topic {topic} are still there"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    calm();
+    Ok(())
+}
+
+/// Waits until little is left to be written, not for ever: others may write on this machine too.
+pub(crate) fn calm() {
+    let end = Instant::now() + LIMIT / 4;
+    while dirty_bytes() > DIRTY_BYTES_MAX && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Writes a topic's files out and drops them from the page cache.
+pub(crate) fn drop_pages(data: &Path, topic: &str) -> anyhow::Result<()> {
+    let prefix = format!("{topic}-");
+    for folder in std::fs::read_dir(data).context("list partitions")? {
+        let folder = folder.context("list partitions")?;
+        if !folder.file_name().to_string_lossy().starts_with(&prefix) {
+            continue;
+        }
+        for file in std::fs::read_dir(folder.path()).context("list segments")? {
+            let file = File::open(file.context("list segments")?.path()).context("a segment")?;
+            // Pages that are not written yet would stay.
+            file.sync_all().context("sync a segment")?;
+            fadvise(&file, 0, None, Advice::DontNeed).context("drop a segment's pages")?;
+        }
+    }
+    Ok(())
+}
