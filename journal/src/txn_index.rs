@@ -344,6 +344,10 @@ impl Log {
         let is_rebuilt = |view: &SegmentView| view.aborted.as_ref().is_some_and(|i| i.is_rebuilt());
         let closed = self.closed.iter().filter(|view| is_rebuilt(view)).cloned();
         let rebuilt: Vec<Arc<SegmentView>> = closed.collect();
+        self.aborted_known_below = i64::MAX;
+        if rebuilt.is_empty() && !is_rebuilt(&self.active.view) {
+            return Ok(());
+        }
         for segment in rebuilt {
             let mut view = SegmentView::clone(&segment);
             replace_index(&mut view, &*disk, &dir)?;
@@ -352,7 +356,6 @@ impl Log {
         if is_rebuilt(&self.active.view) {
             replace_index(&mut self.active.view, &*disk, &dir)?;
         }
-        self.aborted_known_below = i64::MAX;
         self.publish();
         Ok(())
     }
