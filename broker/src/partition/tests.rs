@@ -3,6 +3,7 @@
 mod disk;
 mod from_kafka;
 mod histories;
+mod lives;
 mod producers;
 mod transactions;
 mod waiters;

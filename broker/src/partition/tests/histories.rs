@@ -1,6 +1,6 @@
-//! Random histories with transactions, truncation, retention, kills and power failures: the state
-//! that a restart brings back is the state that was kept, and a reader of committed records gets
-//! exactly those.
+//! Histories with transactions, truncation, retention, kills and power failures: the state that a
+//! restart brings back is the state that was kept, and a reader of committed records gets exactly
+//! those.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,7 +12,6 @@ use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
 use logway_journal::{Disk, Log, LogConfig, Recovery};
 use logway_protocol::Uuid;
 use logway_protocol::batch::BatchHeader;
-use proptest::prelude::*;
 
 use super::super::opening::log_config;
 use super::super::producer_state::{BatchTrace, Marker, ProducerEntry, ProducerStates};
@@ -23,10 +22,9 @@ use crate::metadata::TopicConfig;
 use crate::metrics::Metrics;
 
 const DIR: &str = "/data/t-0";
-const PRODUCERS: i64 = 3;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Append { producer: i64, transactional: bool },
     End { producer: i64, committed: bool },
     Bump { producer: i64 },
@@ -37,7 +35,7 @@ enum Step {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     Clean,
     Kill,
     /// After so many more changing operations, counted within the last steps.
@@ -45,28 +43,6 @@ enum End {
         halt_at: u64,
         seed: u64,
     },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let producer = || 0..PRODUCERS;
-    let append = (producer(), any::<bool>());
-    prop_oneof![
-        12 => append.prop_map(|(producer, transactional)| Step::Append { producer, transactional }),
-        6 => (producer(), any::<bool>()).prop_map(|(producer, committed)| Step::End { producer, committed }),
-        1 => producer().prop_map(|producer| Step::Bump { producer }),
-        2 => Just(Step::Checkpoint),
-        1 => (0.0..1.0).prop_map(|part| Step::Truncate { part }),
-        1 => (0.0..1.0).prop_map(|part| Step::DeleteBefore { part }),
-        1 => (300..3000i64).prop_map(Step::KeepBytes),
-    ]
-}
-
-fn end() -> impl Strategy<Value = End> {
-    prop_oneof![
-        1 => Just(End::Clean),
-        2 => Just(End::Kill),
-        4 => (0..150u64, any::<u64>()).prop_map(|(halt_at, seed)| End::PowerFailure { halt_at, seed }),
-    ]
 }
 
 /// One batch as it was appended, and what was known after it.
@@ -433,7 +409,8 @@ impl Life {
     }
 }
 
-fn run(lives: &[(Vec<Step>, End)]) {
+/// Lives one after the other on one disk; checks all the way.
+pub(super) fn run(lives: &[(Vec<Step>, End)]) {
     let disk = SimDisk::new();
     disk.put(Path::new("/data/x"), Vec::new());
     let mut life = Life::open(disk, Vec::new(), Recovery::default());
@@ -453,16 +430,5 @@ fn run(lives: &[(Vec<Step>, End)]) {
             life.check_committed();
         }
         life = life.end(*end);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_a_restart_brings_back_is_what_was_kept(
-        lives in prop::collection::vec((prop::collection::vec(step(), 1..40), end()), 1..5),
-    ) {
-        run(&lives);
     }
 }
