@@ -254,13 +254,7 @@ pub(crate) fn remove_segment(
     base_offset: i64,
 ) -> Result<(), DiskError> {
     let mut renamed = Vec::new();
-    for suffix in [
-        LOG_SUFFIX,
-        INDEX_SUFFIX,
-        TIME_INDEX_SUFFIX,
-        TXN_INDEX_SUFFIX,
-        SNAPSHOT_SUFFIX,
-    ] {
+    for suffix in [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
         let path = path_of(dir, base_offset, suffix);
         let deleted = crate::checkpoint::with_suffix(&path, DELETED_SUFFIX);
         match disk.rename(&path, &deleted) {
@@ -270,9 +264,15 @@ pub(crate) fn remove_segment(
         }
     }
     disk.sync_dir(dir).map_err(DiskError::of("sync", dir))?;
-    for path in renamed {
+    // Nobody would miss the transaction index of a segment that a crash brings back, so it goes after
+    // the segment has gone for good.
+    let beside =
+        [TXN_INDEX_SUFFIX, SNAPSHOT_SUFFIX].map(|suffix| path_of(dir, base_offset, suffix));
+    for path in renamed.into_iter().chain(beside) {
         // The next start removes what stays.
-        if let Err(error) = disk.remove_file(&path) {
+        if let Err(error) = disk.remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %path.display(), %error, "cannot remove a deleted segment file");
         }
     }

@@ -17,7 +17,6 @@ use crate::error::{DiskError, OpenError};
 use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
 use crate::open::{Recovery, remove_segments};
 use crate::segment::{LOG_SUFFIX, NO_TIMESTAMP, SegmentFiles, SegmentView, path_of};
-use crate::txn_index::{Bounds, TxnIndex};
 use crate::walk::{BatchFault, HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError, offsets_fault};
 
 /// A segment as the folder's listing shows it; lengths in bytes.
@@ -222,26 +221,6 @@ impl Recoverer<'_> {
         let below = scanned.next_offset.min(trusted_below);
         scanned.segment.view.aborted = self.aborted(found, below)?;
         Ok(scanned)
-    }
-
-    /// The segment's transaction index as far as its markers lie below `below`.
-    fn aborted(
-        &mut self,
-        found: &FoundSegment,
-        below: i64,
-    ) -> Result<Option<Arc<TxnIndex>>, DiskError> {
-        let Some(len) = found.txn_index_len.filter(|len| *len > 0) else {
-            return Ok(None);
-        };
-        let bounds = Bounds {
-            base_offset: found.base_offset,
-            below,
-        };
-        let index = TxnIndex::open(self.disk, self.dir, len, bounds)?;
-        if index.as_ref().is_some_and(TxnIndex::is_rebuilt) {
-            self.aborted_known_below = self.aborted_known_below.min(found.base_offset);
-        }
-        Ok(index.map(Arc::new))
     }
 
     fn scan(&mut self, found: &FoundSegment, trusted_below: i64) -> Result<Scanned, OpenError> {

@@ -14,6 +14,7 @@ use crate::error::{DiskError, ReadError};
 use crate::index::{Entry, IndexView};
 use crate::log::Log;
 use crate::reader::{LogReader, read_error};
+use crate::recovery::{FoundSegment, Recoverer};
 use crate::segment::{SegmentView, TXN_INDEX_SUFFIX, path_of};
 use crate::walk::WalkError;
 
@@ -247,6 +248,28 @@ impl TxnIndex {
     }
 }
 
+impl Recoverer<'_> {
+    /// The segment's transaction index as far as its markers lie below `below`.
+    pub(crate) fn aborted(
+        &mut self,
+        found: &FoundSegment,
+        below: i64,
+    ) -> Result<Option<Arc<TxnIndex>>, DiskError> {
+        let Some(len) = found.txn_index_len.filter(|len| *len > 0) else {
+            return Ok(None);
+        };
+        let bounds = Bounds {
+            base_offset: found.base_offset,
+            below,
+        };
+        let index = TxnIndex::open(self.disk, self.dir, len, bounds)?;
+        if index.as_ref().is_some_and(TxnIndex::is_rebuilt) {
+            self.aborted_known_below = self.aborted_known_below.min(found.base_offset);
+        }
+        Ok(index.map(Arc::new))
+    }
+}
+
 impl SegmentView {
     /// The segment with one more aborted transaction; none if its index has that already.
     fn with_aborted(&self, txn: AbortedTxn, disk: &dyn Disk, dir: &Path) -> Option<SegmentView> {
@@ -321,6 +344,10 @@ impl Log {
         let is_rebuilt = |view: &SegmentView| view.aborted.as_ref().is_some_and(|i| i.is_rebuilt());
         let closed = self.closed.iter().filter(|view| is_rebuilt(view)).cloned();
         let rebuilt: Vec<Arc<SegmentView>> = closed.collect();
+        self.aborted_known_below = i64::MAX;
+        if rebuilt.is_empty() && !is_rebuilt(&self.active.view) {
+            return Ok(());
+        }
         for segment in rebuilt {
             let mut view = SegmentView::clone(&segment);
             replace_index(&mut view, &*disk, &dir)?;
@@ -329,7 +356,6 @@ impl Log {
         if is_rebuilt(&self.active.view) {
             replace_index(&mut self.active.view, &*disk, &dir)?;
         }
-        self.aborted_known_below = i64::MAX;
         self.publish();
         Ok(())
     }

@@ -9,10 +9,13 @@
 )]
 
 mod dump;
+mod folders;
 mod kafka_tools;
 mod kcat;
+mod node;
 mod peers;
 mod python;
+mod sequences;
 
 use std::path::Path;
 

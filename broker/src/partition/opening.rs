@@ -128,7 +128,8 @@ impl Opener {
         write_identity(&dir, topic)?;
         let reader = log.reader();
         let expiry = i64::try_from(self.settings.producer_id_expiration_ms).unwrap_or(i64::MAX);
-        let (producers, snapshot_offset) = restore(&mut log, now.saturating_sub(expiry))?;
+        let (producers, snapshot_offset) =
+            restore(&mut log, recovery.clean, now.saturating_sub(expiry))?;
         let info = topic.partitions.get(index);
         let durable = log.durable_offset();
         reader.release_files();

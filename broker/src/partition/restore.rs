@@ -21,12 +21,14 @@ pub(super) enum RestoreError {
 }
 
 /// Producers' states as of the log's end, without those silent since `oldest_ms`, and the offset of
-/// the snapshot they began with. To be called when the log was opened or has lost its end.
+/// the snapshot they began with. To be called when the log was opened, after a clean shutdown or
+/// not, or has lost its end.
 pub(super) fn restore(
     log: &mut Log,
+    was_clean: bool,
     oldest_ms: i64,
 ) -> Result<(ProducerStates, i64), RestoreError> {
-    let (from, mut producers) = begin(log)?;
+    let (from, mut producers) = begin(log, was_clean)?;
     producers.expire(oldest_ms);
     if from < log.log_end_offset() {
         let reader = log.reader();
@@ -45,7 +47,7 @@ pub(super) fn restore(
 }
 
 /// Where reading has to begin, and what is known there.
-fn begin(log: &Log) -> Result<(i64, ProducerStates), DiskError> {
+fn begin(log: &Log, was_clean: bool) -> Result<(i64, ProducerStates), DiskError> {
     let (start, end) = (log.log_start_offset(), log.log_end_offset());
     // The transaction indexes have to be made again from there on.
     let limit = log.aborted_known_below().min(end);
@@ -59,8 +61,7 @@ fn begin(log: &Log) -> Result<(i64, ProducerStates), DiskError> {
             "producer snapshot is not readable, an older one or the log is used");
     }
     // Kafka's rule: a log that was closed cleanly and has no snapshot is from before there were any.
-    let is_sound = log.aborted_known_below() > end;
-    let from = match log.snapshots().is_empty() && is_sound {
+    let from = match was_clean && log.snapshots().is_empty() && limit == end {
         true => end,
         false => start,
     };

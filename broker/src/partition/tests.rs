@@ -2,6 +2,8 @@
 
 mod disk;
 mod from_kafka;
+mod histories;
+mod lives;
 mod producers;
 mod transactions;
 mod waiters;

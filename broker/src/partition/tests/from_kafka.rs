@@ -45,7 +45,7 @@ fn open(disk: &SimDisk, recovery: Recovery) -> (Log, ProducerStates, i64) {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let config = LogConfig::default();
     let mut log = Log::open(shared, Path::new(DIR), config, recovery, 0).unwrap();
-    let (producers, from) = restore(&mut log, -1).unwrap();
+    let (producers, from) = restore(&mut log, recovery.clean, -1).unwrap();
     (log, producers, from)
 }
 

@@ -114,6 +114,17 @@ fn silent_producers_are_forgotten() {
 }
 
 #[test]
+fn a_producer_with_an_open_transaction_is_never_forgotten() {
+    let (mut states, mut end) = (ProducerStates::default(), 0);
+    let mut batch = header(1, 0, 0, 1);
+    batch.attributes = Attributes(0).with_transactional(true);
+    offer(&mut states, &mut end, batch).unwrap();
+    states.expire(i64::MAX);
+    assert_eq!(states.first_open(), Some(0));
+    assert!(!states.is_empty());
+}
+
+#[test]
 fn a_snapshot_brings_back_the_last_batch_of_each() {
     let (mut states, mut end) = (ProducerStates::default(), 0);
     for sequence in 0..3 {

@@ -46,7 +46,7 @@ fn open(disk: &SimDisk, recovery: Recovery, segment_bytes: u32) -> Arc<Partition
         ..log_config(&config)
     };
     let mut log = Log::open(shared, Path::new(DIR), journal, recovery, 0).unwrap();
-    let (producers, snapshot_offset) = restore(&mut log, -1).unwrap();
+    let (producers, snapshot_offset) = restore(&mut log, recovery.clean, -1).unwrap();
     let durable = log.durable_offset();
     Partition::new(PartitionParts {
         reader: log.reader(),
