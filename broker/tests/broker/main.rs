@@ -5,6 +5,7 @@
 mod abuse;
 mod configs;
 mod fetch;
+mod fetch_sessions;
 mod groups;
 mod harness;
 mod page;
