@@ -129,7 +129,7 @@ fn offset(
             let offset = partition.log_start_offset();
             FoundByTime {
                 offset,
-                leader_epoch: reader.epoch_at(offset).unwrap_or(-1),
+                leader_epoch: partition.epoch_at(offset).unwrap_or(-1),
                 ..NOTHING
             }
         }

@@ -46,7 +46,7 @@ fn one(context: &Context, topic: &str, asked: &OffsetForLeaderPartition) -> Epoc
     };
     let end = found
         .filter(|_| code == ErrorCode::None)
-        .and_then(|partition| partition.reader().epoch_end_offset(asked.leader_epoch));
+        .and_then(|partition| partition.epoch_end_offset(asked.leader_epoch));
     let (leader_epoch, end_offset) = end.unwrap_or((-1, -1));
     EpochEndOffset {
         error_code: code.code(),

@@ -8,6 +8,7 @@
 
 mod append;
 mod check;
+mod epochs;
 mod flusher;
 mod keeper;
 mod opening;

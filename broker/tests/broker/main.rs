@@ -8,6 +8,7 @@ mod fetch;
 mod fetch_sessions;
 mod groups;
 mod harness;
+mod isolation;
 mod page;
 mod produce;
 mod restart;

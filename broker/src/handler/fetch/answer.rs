@@ -103,7 +103,8 @@ impl<'a> Answer<'a> {
         });
         let mut data = PartitionData {
             partition_index: slot.asked.partition,
-            aborted_transactions: self.limits.committed.then(Vec::new),
+            // As Kafka: an empty list for a partition that is not here, none for one that failed.
+            aborted_transactions: slot.served.partition.is_err().then(Vec::new),
             ..PartitionData::default()
         };
         match found.data {

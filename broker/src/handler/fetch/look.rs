@@ -224,7 +224,6 @@ fn diverging(partition: &Partition, asked: Asked) -> Result<Option<EpochEndOffse
         return Ok(None);
     }
     let end = partition
-        .reader()
         .epoch_end_offset(asked.last_fetched_epoch)
         .ok_or(ErrorCode::OffsetOutOfRange)?;
     let (epoch, end_offset) = end;
