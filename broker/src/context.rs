@@ -9,6 +9,7 @@ use logway_config::broker::Broker as Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::group::GroupCoordinator;
+use crate::handler::FetchSessions;
 use crate::metadata::{Metadata, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::ByteBudget;
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Arc<GroupCoordinator>,
+    pub(crate) fetch_sessions: FetchSessions,
     pub(crate) metrics: Arc<Metrics>,
     /// Bytes of requests read and not yet answered.
     pub(crate) request_budget: ByteBudget,
@@ -52,6 +54,7 @@ impl Context {
     pub(crate) fn metrics_text(&self) -> String {
         let mut text = self.metrics.text();
         text.push_str(&self.groups.metrics_text());
+        text.push_str(&self.fetch_sessions.metrics_text());
         text
     }
 }

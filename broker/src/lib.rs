@@ -8,6 +8,7 @@
 mod broker_setting;
 mod clock;
 mod context;
+mod fetch;
 mod group;
 mod handler;
 mod http;

@@ -21,3 +21,10 @@ pub(crate) fn uuid() -> io::Result<Uuid> {
         }
     }
 }
+
+/// A random number; 0 if the operating system has none.
+pub(crate) fn number() -> i32 {
+    let mut bytes = [0u8; 4];
+    let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_or(0, |()| i32::from_ne_bytes(bytes))
+}

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::context::{Context, Endpoint};
 use crate::group::GroupCoordinator;
+use crate::handler::FetchSessions;
 use crate::http::HttpPage;
 use crate::identity::{self, IdentityError};
 use crate::metadata::{
@@ -255,6 +256,9 @@ fn context(
         metadata,
         partitions,
         groups,
+        fetch_sessions: FetchSessions::new(
+            usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0),
+        ),
         metrics,
         request_budget: ByteBudget::new(settings.queued_max_bytes),
         reply_budget: ByteBudget::new(settings.queued_max_bytes),

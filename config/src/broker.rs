@@ -81,6 +81,9 @@ pub struct Broker {
     /// Most bytes in one fetch answer, whatever the client asks for. Default 57671680 (55 MiB).
     #[serde(deserialize_with = "quantity::bytes")]
     pub fetch_max_bytes: i32,
+    /// Fetch sessions kept at once; clients without one name all partitions in every fetch
+    /// (Kafka: `max.incremental.fetch.session.cache.slots`). Default 1000.
+    pub max_incremental_fetch_session_cache_slots: i32,
     /// Milliseconds after which an idle producer's sequence state is forgotten. Default 86400000 (1 day).
     #[serde(deserialize_with = "quantity::ms")]
     pub producer_id_expiration_ms: u64,
@@ -234,6 +237,11 @@ impl Broker {
         )?;
         within("fetch_max_bytes", self.fetch_max_bytes, 1024..=i32::MAX)?;
         within(
+            "max_incremental_fetch_session_cache_slots",
+            self.max_incremental_fetch_session_cache_slots,
+            0..=i32::MAX,
+        )?;
+        within(
             "producer_id_expiration_ms",
             self.producer_id_expiration_ms,
             1..=u64::MAX,
@@ -276,6 +284,7 @@ impl Default for Broker {
             connections_max_idle_ms: 600_000,
             queued_max_bytes: 268_435_456,
             fetch_max_bytes: 57_671_680,
+            max_incremental_fetch_session_cache_slots: 1000,
             producer_id_expiration_ms: 86_400_000,
         }
     }

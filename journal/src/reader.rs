@@ -38,7 +38,9 @@ pub struct FetchSlice {
 }
 
 impl FetchSlice {
-    fn empty(offset: i64) -> FetchSlice {
+    /// No batch; reading goes on at `offset`.
+    #[must_use]
+    pub fn empty(offset: i64) -> FetchSlice {
         FetchSlice {
             file: None,
             position: 0,
@@ -155,6 +157,16 @@ impl LogReader {
     pub fn epoch_end_offset(&self, epoch: i32) -> Option<(i32, i64)> {
         let view = self.shared.view.load();
         epoch::end_offset(&view.epochs, epoch, view.log_end_offset)
+    }
+
+    /// The leader epoch under which the record at `offset` was or will be written; none if the log
+    /// does not know.
+    #[must_use]
+    pub fn epoch_at(&self, offset: i64) -> Option<i32> {
+        let view = self.shared.view.load();
+        let known = view.epochs.iter().rev();
+        let mut covering = known.filter(|entry| entry.start_offset <= offset);
+        covering.next().map(|entry| entry.epoch)
     }
 
     /// Whole batches from the one that holds `offset` on, up to `max_bytes` and at most to the end

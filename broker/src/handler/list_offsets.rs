@@ -1,10 +1,11 @@
-//! ListOffsets 1-10: earliest (-2), latest (-1), maximal timestamp (-3), earliest local (-4), latest
-//! tiered (-5), and the first record at or after a time, exact to the record. Without tiered storage
-//! local is everything and tiered is nothing, as in Kafka.
+//! ListOffsets 1-11: earliest (-2), latest (-1), maximal timestamp (-3), earliest local (-4), latest
+//! tiered (-5), earliest pending upload (-6), and the first record at or after a time, exact to the
+//! record. Without tiered storage local is everything and tiered is nothing, as in Kafka. With
+//! read_committed the log ends at its last stable offset.
 
 use std::sync::Arc;
 
-use logway_journal::ReadError;
+use logway_journal::{FoundByTime, ReadError};
 use logway_protocol::ErrorCode;
 use logway_protocol::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -22,8 +23,24 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
-/// No offset, or a record without timestamp.
-const NONE: i64 = -1;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
+/// Special timestamps, and the versions from which they may be asked for.
+const SPECIAL: [(i64, i16); 6] = [
+    (LATEST, 1),
+    (EARLIEST, 1),
+    (MAX_TIMESTAMP, 7),
+    (EARLIEST_LOCAL, 8),
+    (LATEST_TIERED, 9),
+    (EARLIEST_PENDING_UPLOAD, 11),
+];
+/// Isolation level of `read_committed`.
+const READ_COMMITTED: i8 = 1;
+/// No offset, no epoch, or a record without timestamp.
+const NOTHING: FoundByTime = FoundByTime {
+    offset: -1,
+    timestamp: -1,
+    leader_epoch: -1,
+};
 
 /// Answers an offset for every partition asked about.
 pub(crate) async fn handle(
@@ -35,7 +52,8 @@ pub(crate) async fn handle(
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            partitions.push(one(context, header, &topic.name, asked));
+            let of_request = (header.version, request.isolation_level);
+            partitions.push(one(context, of_request, &topic.name, asked));
         }
         topics.push(ListOffsetsTopicResponse {
             name: topic.name,
@@ -50,7 +68,7 @@ pub(crate) async fn handle(
 
 fn one(
     context: &Context,
-    header: &Header,
+    (version, isolation_level): (i16, i8),
     topic: &str,
     asked: &ListOffsetsPartition,
 ) -> ListOffsetsPartitionResponse {
@@ -59,6 +77,11 @@ fn one(
         error_code: code.code(),
         ..ListOffsetsPartitionResponse::default()
     };
+    let mut special = SPECIAL.iter();
+    let is_known = |(at, from): &(i64, i16)| *at == asked.timestamp && *from <= version;
+    if asked.timestamp < 0 && !special.any(is_known) {
+        return answer(ErrorCode::UnsupportedVersion);
+    }
     let Some(partition) = context.partitions.find(topic, asked.partition_index) else {
         return answer(ErrorCode::UnknownTopicOrPartition);
     };
@@ -69,46 +92,55 @@ fn one(
     if partition.availability() == Availability::Deleted {
         return answer(of_availability(Availability::Deleted));
     }
-    match offset(&partition, asked.timestamp) {
-        Ok(Some((timestamp, offset))) => ListOffsetsPartitionResponse {
-            timestamp,
-            offset,
+    match offset(&partition, asked.timestamp, isolation_level) {
+        Ok(found) => ListOffsetsPartitionResponse {
+            timestamp: found.timestamp,
+            offset: found.offset,
             // Before version 4 there is no place for the epoch.
-            leader_epoch: if offset == NONE || header.version < 4 {
-                -1
-            } else {
-                partition.leader_epoch()
-            },
+            leader_epoch: if version < 4 { -1 } else { found.leader_epoch },
             ..answer(ErrorCode::None)
         },
-        Ok(None) => answer(ErrorCode::UnsupportedVersion),
         Err(error) => {
-            warn!(
-                topic,
-                partition = asked.partition_index,
-                "list offsets: {error}"
-            );
+            let partition = asked.partition_index;
+            warn!(topic, partition, "list offsets: {error}");
             answer(error.code())
         }
     }
 }
 
-/// Timestamp and offset; none for a special timestamp that is not known.
-fn offset(partition: &Partition, timestamp: i64) -> Result<Option<(i64, i64)>, ReadError> {
+fn offset(
+    partition: &Partition,
+    timestamp: i64,
+    isolation_level: i8,
+) -> Result<FoundByTime, ReadError> {
     let reader = partition.reader();
-    let found = match timestamp {
-        LATEST => (NONE, partition.high_watermark()),
-        EARLIEST | EARLIEST_LOCAL => (NONE, partition.log_start_offset()),
-        LATEST_TIERED => (NONE, NONE),
-        MAX_TIMESTAMP => match reader.max_timestamp()? {
-            Some(found) => (found.timestamp, found.offset),
-            None => (NONE, NONE),
-        },
-        at if at >= 0 => match reader.offset_for_timestamp(at)? {
-            Some(found) => (found.timestamp, found.offset),
-            None => (NONE, NONE),
-        },
-        _ => return Ok(None),
+    let end = if isolation_level == READ_COMMITTED {
+        partition.last_stable_offset()
+    } else {
+        partition.high_watermark()
     };
-    Ok(Some(found))
+    let found = match timestamp {
+        LATEST => FoundByTime {
+            offset: end,
+            leader_epoch: partition.leader_epoch(),
+            ..NOTHING
+        },
+        EARLIEST | EARLIEST_LOCAL => {
+            let offset = partition.log_start_offset();
+            FoundByTime {
+                offset,
+                leader_epoch: partition.epoch_at(offset).unwrap_or(-1),
+                ..NOTHING
+            }
+        }
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => NOTHING,
+        MAX_TIMESTAMP => readable(reader.max_timestamp()?, end),
+        at => readable(reader.offset_for_timestamp(at)?, end),
+    };
+    Ok(found)
+}
+
+/// What was found, unless it lies where the reader may not read yet.
+fn readable(found: Option<FoundByTime>, end: i64) -> FoundByTime {
+    found.filter(|found| found.offset < end).unwrap_or(NOTHING)
 }

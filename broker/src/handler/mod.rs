@@ -33,10 +33,12 @@ mod list_offsets;
 mod metadata;
 mod offset_commit;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
 mod refusal;
 mod sync_group;
 
+pub(crate) use fetch::FetchSessions;
 pub(crate) use refusal::Refusal;
 
 /// Who asks, and in which version the answer must be written.
@@ -153,6 +155,7 @@ served! {
     Metadata => metadata,
     OffsetCommit => offset_commit,
     OffsetFetch => offset_fetch,
+    OffsetForLeaderEpoch => offset_for_leader_epoch,
     FindCoordinator => find_coordinator,
     JoinGroup => join_group,
     Heartbeat => heartbeat,

@@ -201,6 +201,7 @@ impl Partition {
             return;
         }
         let high_watermark = self.high_watermark();
+        let log_start = self.log_start_offset();
         let mut writer = self.writer.lock();
         if !writer.producers.is_empty() {
             writer.producers.expire(oldest_producer_ms);
@@ -229,6 +230,10 @@ impl Partition {
         }
         log.release_files();
         writer.write_snapshot_if_rolled();
+        drop(writer);
+        if self.log_start_offset() != log_start {
+            self.announce_change();
+        }
     }
 
     /// Moves the recovery point up when much was written since.

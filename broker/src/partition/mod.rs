@@ -8,6 +8,7 @@
 
 mod append;
 mod check;
+mod epochs;
 mod flusher;
 mod keeper;
 mod opening;
@@ -41,7 +42,7 @@ pub(crate) use self::opening::note_lowered;
 pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;
-pub(crate) use self::waiting::FetchWaiter;
+pub(crate) use self::waiting::{FetchWaiter, Registration};
 
 #[cfg(test)]
 mod tests;
@@ -212,21 +213,5 @@ impl Partition {
             self.durable_changed.notify_waiters();
             self.fetches.wake_all();
         }
-    }
-
-    /// Has `waiter` told about every append from now on.
-    pub(crate) fn register(&self, waiter: &Arc<FetchWaiter>) {
-        self.fetches.register(waiter);
-    }
-
-    /// Ends that.
-    pub(crate) fn unregister(&self, waiter: &Arc<FetchWaiter>) {
-        self.fetches.unregister(waiter);
-    }
-
-    /// Tells the waiting fetches that bytes were appended.
-    fn announce(&self, bytes: usize) {
-        self.fetches
-            .arrived(i64::try_from(bytes).unwrap_or(i64::MAX / 2));
     }
 }

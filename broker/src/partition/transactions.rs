@@ -13,7 +13,6 @@ use super::{Partition, Writer};
 
 impl Partition {
     /// Offset behind the last record that readers of committed records may have: Kafka's LSO.
-    #[allow(dead_code, reason = "for fetches and list offsets with read_committed")]
     pub(crate) fn last_stable_offset(&self) -> i64 {
         // In this order: a transaction that begins in between lies past the first.
         let high_watermark = self.high_watermark();
@@ -24,7 +23,6 @@ impl Partition {
 
     /// Producer and first offset of the aborted transactions that have records from `fetch_offset`
     /// to `upper_bound` (exclusive), in the order of their markers.
-    #[allow(dead_code, reason = "for fetches with read_committed")]
     pub(crate) fn aborted_transactions(
         &self,
         fetch_offset: i64,

@@ -86,6 +86,7 @@ async fn offsets_outside_the_log_and_wrong_epochs_are_named() {
     assert_eq!(data.error_code, ErrorCode::UnknownLeaderEpoch.code());
     request = fetch_request("t", 0, 0);
     request.session_id = 5;
+    request.session_epoch = 1;
     let response = client.ask(12, &request).await;
     assert_eq!(
         response.error_code,
@@ -170,6 +171,7 @@ async fn offsets_are_found_by_time_exact_to_the_record() {
     assert_eq!(client.offset("t", -2).await, (0, -1));
     assert_eq!(client.offset("t", -4).await, (0, -1));
     assert_eq!(client.offset("t", -5).await, (-1, -1));
+    assert_eq!(client.offset("t", -6).await, (-1, -1));
     assert_eq!(client.offset("t", -3).await, (2, 1002));
     assert_eq!(client.offset("t", 0).await, (0, 1000));
     assert_eq!(client.offset("t", 1001).await, (1, 1001));

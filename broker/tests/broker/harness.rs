@@ -177,6 +177,15 @@ impl Client {
         response.responses[0].partition_responses[0].clone()
     }
 
+    /// Appends to a partition of a topic, with `acks=1`.
+    pub(crate) async fn produce_to(&mut self, topic: &str, partition: i32, batch: Bytes) {
+        let mut request = produce_request(topic, 1, batch);
+        request.topic_data[0].partition_data[0].index = partition;
+        let response = self.ask(9, &request).await;
+        let answer = &response.responses[0].partition_responses[0];
+        assert_eq!(answer.error_code, 0, "{answer:?}");
+    }
+
     pub(crate) async fn fetch(&mut self, topic: &str, offset: i64) -> PartitionData {
         let response = self.ask(12, &fetch_request(topic, offset, 0)).await;
         one_partition(&response)
@@ -196,7 +205,7 @@ impl Client {
             topics: vec![topic],
             ..Default::default()
         };
-        let response = self.ask(7, &request).await;
+        let response = self.ask(11, &request).await;
         let found = &response.topics[0].partitions[0];
         assert_eq!(found.error_code, 0, "{found:?}");
         (found.offset, found.timestamp)

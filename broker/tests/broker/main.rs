@@ -5,8 +5,10 @@
 mod abuse;
 mod configs;
 mod fetch;
+mod fetch_sessions;
 mod groups;
 mod harness;
+mod isolation;
 mod page;
 mod produce;
 mod restart;
