@@ -167,8 +167,13 @@ impl SyncTarget {
 
     fn add_indexes(&mut self, segment: &SegmentView) {
         let files = &segment.files;
-        self.add(&files.offset_index, files.base_offset, INDEX_SUFFIX);
-        self.add(&files.time_index, files.base_offset, TIME_INDEX_SUFFIX);
+        // Of an empty file only the name matters, and that is the folder's.
+        if segment.offsets.entries() > 0 {
+            self.add(&files.offset_index, files.base_offset, INDEX_SUFFIX);
+        }
+        if segment.times.entries() > 0 {
+            self.add(&files.time_index, files.base_offset, TIME_INDEX_SUFFIX);
+        }
         self.add_aborted(segment);
     }
 
@@ -238,21 +243,7 @@ impl Log {
         let mut target = self.sync_handle();
         target.synced.recovery_point = self.log_end_offset;
         if self.log_end_offset > self.durable.recovery_point {
-            if self.active.view.offsets.entries() > 0 {
-                let (file, base) = (
-                    &self.active.view.files.offset_index,
-                    self.active.base_offset(),
-                );
-                target.add(file, base, INDEX_SUFFIX);
-            }
-            if self.active.view.times.entries() > 0 {
-                let (file, base) = (
-                    &self.active.view.files.time_index,
-                    self.active.base_offset(),
-                );
-                target.add(file, base, TIME_INDEX_SUFFIX);
-            }
-            target.add_aborted(&self.active.view);
+            target.add_indexes(&self.active.view);
         }
         if let Some((offset, file, path)) = self.unsynced_snapshot() {
             target.snapshot = Some((file, path));
@@ -279,6 +270,12 @@ impl Log {
         durable.parent_unsynced = false;
         self.epochs.synced(synced.epoch_version);
         self.snapshots.synced(synced.snapshot);
+    }
+
+    /// Takes note that the folder that holds the log's own was synced after the log was opened: of
+    /// many logs in one folder, one sync serves all.
+    pub fn parent_synced(&mut self) {
+        self.durable.parent_unsynced = false;
     }
 
     /// Records below this offset survive a power failure.
@@ -308,8 +305,9 @@ impl Log {
         let dir = Arc::clone(&self.shared.dir);
         let changed = self.active.finish(&dir)?;
         let mut target = self.checkpoint_handle()?;
-        if changed {
-            // The indexes may have got entries for records that were durable before.
+        if changed || self.durable.is_dir_unsynced() {
+            // The indexes may have got entries for records that were durable before; after a kill,
+            // in the run before.
             target.add_indexes(&self.active.view);
             target.dirs.push(dir.to_path_buf());
         }
