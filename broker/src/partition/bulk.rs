@@ -101,7 +101,9 @@ impl Opener {
         if lowered.is_empty() {
             return Ok(());
         }
-        let lines = lowered.iter().map(|(_, (folder, state))| (folder.as_str(), *state));
+        let lines = lowered
+            .iter()
+            .map(|(_, (folder, state))| (folder.as_str(), *state));
         self.data_dir.lock().note_logs(lines)
     }
 
@@ -138,7 +140,9 @@ impl Opener {
     pub(super) fn close_all(&self, partitions: &[Arc<Partition>]) -> (Vec<Line>, bool) {
         // One sync for the names of all folders. Without it each log syncs its own.
         let names_synced = self.data_dir.lock().sync().is_ok();
-        let closed = map(partitions, CLOSERS, |partition| partition.close(names_synced));
+        let closed = map(partitions, CLOSERS, |partition| {
+            partition.close(names_synced)
+        });
         let all_clean = closed.iter().all(Option::is_some);
         (closed.into_iter().flatten().collect(), all_clean)
     }
@@ -146,11 +150,7 @@ impl Opener {
 
 /// Does `work` for every item, on at most `threads` threads, on this one if there is little to do.
 /// The results have the items' order.
-fn map<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
+fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = threads.min(items.len() / SHARE);
     if threads <= 1 {
         return items.iter().map(work).collect();
