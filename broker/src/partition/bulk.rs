@@ -166,9 +166,12 @@ fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + S
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(share);
+        for _ in 1..threads {
+            let thread = std::thread::Builder::new().name("logway-bulk".into());
+            // Where no thread is to be had, the others do its share.
+            drop(thread.spawn_scoped(scope, share));
         }
+        share();
     });
     let mut done = done.into_inner();
     done.sort_unstable_by_key(|(at, _)| *at);
