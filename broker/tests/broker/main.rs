@@ -7,6 +7,7 @@ mod configs;
 mod fetch;
 mod groups;
 mod harness;
+mod many;
 mod page;
 mod produce;
 mod restart;
