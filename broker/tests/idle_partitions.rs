@@ -1,5 +1,6 @@
 //! What a partition costs that nobody uses (design D5): at most 4 KiB of memory, no open file, no
 //! task. One test in a binary of its own, because it counts for the whole process.
+#![allow(clippy::unwrap_used)] // Nothing here but the test.
 
 use std::net::SocketAddr;
 use std::path::Path;
