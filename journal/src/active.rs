@@ -232,6 +232,26 @@ impl ActiveSegment {
         Ok(changed)
     }
 
+    /// Whether an offset index entry that waits in memory is of a batch below `offset`.
+    pub(crate) fn has_indexed_below(&self, offset: i64) -> bool {
+        let first = self.view.offsets.first_waiting();
+        first.is_some_and(|entry| entry.offset < offset)
+    }
+
+    /// Keeps the time index as found if all it has more is the entry that is made when a segment is
+    /// closed: what was closed and opened again need not be written.
+    pub(crate) fn keep_last_time(&mut self, found: IndexView<TimeEntry>) {
+        let times = &self.view.times;
+        if !times.is_flushed() || found.entries() != times.entries() + 1 {
+            return;
+        }
+        let last = found.last(&*self.view.files.time_index, self.base_offset());
+        if last.is_some() && last == self.view.max {
+            self.view.times = found;
+            self.last_time = last;
+        }
+    }
+
     /// Both index files were found on disk.
     pub(crate) fn found_index_files(&mut self) {
         self.has_index_files = true;

@@ -95,8 +95,7 @@ impl DataDir {
                 self.disk
                     .remove_file(&path)
                     .map_err(DiskError::of("remove", &path))?;
-                let synced = self.disk.sync_dir(&self.path);
-                synced.map_err(DiskError::of("sync", &self.path))?;
+                self.sync()?;
             } else if !entry.is_dir && entry.name.ends_with(TMP_SUFFIX) {
                 self.disk
                     .remove_file(&path)
@@ -158,28 +157,51 @@ impl DataDir {
         self.replace(recovery_points, log_starts)
     }
 
-    /// Takes the lines of a log out of both checkpoints, durably: to be called before its folder is
-    /// removed or given to another log. A new log of the same name would otherwise be taken for
+    /// Takes the lines of logs out of both checkpoints, durably: to be called before their folders
+    /// are removed or given to other logs. A new log of the same name would otherwise be taken for
     /// the old one after a crash, and emptied if it ends before the old one's start.
-    pub fn forget_log(&mut self, folder: &str) -> Result<(), DiskError> {
+    pub fn forget_logs<'a>(
+        &mut self,
+        folders: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), DiskError> {
+        let has_line = |folder: &&str| {
+            self.recovery_points.contains_key(*folder) || self.log_starts.contains_key(*folder)
+        };
+        let known: Vec<&str> = folders.into_iter().filter(has_line).collect();
+        if known.is_empty() {
+            return Ok(());
+        }
         let (mut recovery_points, mut log_starts) =
             (self.recovery_points.clone(), self.log_starts.clone());
-        recovery_points.remove(folder);
-        log_starts.remove(folder);
+        for folder in known {
+            recovery_points.remove(folder);
+            log_starts.remove(folder);
+        }
         self.replace(recovery_points, log_starts)
     }
 
-    /// Replaces the lines of one log in both checkpoints, durably: to be called before anything is
-    /// appended to a log whose recovery point has become lower than its line says.
-    pub fn note_log(&mut self, folder: &str, state: LogState) -> Result<(), DiskError> {
+    /// Replaces the lines of some logs in both checkpoints, durably: to be called before anything is
+    /// appended to logs whose recovery points have become lower than their lines say.
+    pub fn note_logs<'a>(
+        &mut self,
+        states: impl IntoIterator<Item = (&'a str, LogState)>,
+    ) -> Result<(), DiskError> {
         let (mut recovery_points, mut log_starts) =
             (self.recovery_points.clone(), self.log_starts.clone());
-        recovery_points.insert(folder.to_owned(), state.recovery_point);
-        match state.log_start_offset {
-            start if start > 0 => log_starts.insert(folder.to_owned(), start),
-            _ => log_starts.remove(folder),
-        };
+        for (folder, state) in states {
+            recovery_points.insert(folder.to_owned(), state.recovery_point);
+            match state.log_start_offset {
+                start if start > 0 => log_starts.insert(folder.to_owned(), start),
+                _ => log_starts.remove(folder),
+            };
+        }
         self.replace(recovery_points, log_starts)
+    }
+
+    /// Makes the names of all logs' folders survive a power failure; see [`crate::Log::parent_synced`].
+    pub fn sync(&self) -> Result<(), DiskError> {
+        let synced = self.disk.sync_dir(&self.path);
+        synced.map_err(DiskError::of("sync", &self.path))
     }
 
     fn replace(
@@ -220,7 +242,7 @@ impl DataDir {
     /// Removes a log for good, with one rename, so that a crash leaves the whole log or none. The
     /// caller has dropped its [`crate::Log`]; `tag` makes the name of what is removed unique.
     pub fn remove_log(&mut self, folder: &str, tag: u128) -> Result<(), DiskError> {
-        self.forget_log(folder)?;
+        self.forget_logs([folder])?;
         let from = self.path.join(folder);
         let to = self
             .path
@@ -228,9 +250,7 @@ impl DataDir {
         self.disk
             .rename(&from, &to)
             .map_err(DiskError::of("rename", &from))?;
-        self.disk
-            .sync_dir(&self.path)
-            .map_err(DiskError::of("sync", &self.path))?;
+        self.sync()?;
         self.disk
             .remove_dir_all(&to)
             .map_err(DiskError::of("remove", &to))

@@ -221,6 +221,11 @@ impl<E: Entry> IndexView<E> {
         self.tail = self.tail.iter().copied().chain([entry]).collect();
     }
 
+    /// The first entry that is not in the file yet.
+    pub(crate) fn first_waiting(&self) -> Option<E> {
+        self.tail.first().copied()
+    }
+
     /// Whether all entries are in the file.
     pub(crate) fn is_flushed(&self) -> bool {
         self.tail.is_empty()

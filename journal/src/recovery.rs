@@ -224,8 +224,8 @@ impl Recoverer<'_> {
     }
 
     fn scan(&mut self, found: &FoundSegment, trusted_below: i64) -> Result<Scanned, OpenError> {
-        let mut segment = self.resume(found, trusted_below)?;
-        let reindexed = trusted_below > found.base_offset && segment.view.size == 0;
+        let mut segment = self.resume(found, trusted_below);
+        let from_start = trusted_below > found.base_offset && segment.view.size == 0;
         let log = segment.view.files.log.open();
         let log = log.map_err(self.failed("open", found.base_offset))?;
         let block = if trusted_below == i64::MAX {
@@ -249,6 +249,13 @@ impl Recoverer<'_> {
             next_offset = header.next_offset();
             self.note_epoch(&header);
         };
+        // A short segment has no index entries: then none were made again.
+        let had_entries = found.offsets().entries() > 0;
+        let reindexed = from_start && (had_entries || segment.has_indexed_below(trusted_below));
+        if fault.is_none() {
+            segment.keep_last_time(found.times());
+        }
+        self.trim_indexes(found, &segment)?;
         segment.flush_due_indexes(self.dir)?;
         Ok(Scanned {
             segment,
@@ -267,8 +274,8 @@ impl Recoverer<'_> {
     }
 
     /// The segment as its indexes describe it up to the last entry below `trusted_below` that the
-    /// log confirms; empty, with emptied indexes, if there is none.
-    fn resume(&self, found: &FoundSegment, trusted_below: i64) -> Result<ActiveSegment, OpenError> {
+    /// log confirms; empty if there is none.
+    fn resume(&self, found: &FoundSegment, trusted_below: i64) -> ActiveSegment {
         let files = SegmentFiles::new(self.disk, self.dir, found.base_offset);
         let indexed = match self.rebuild_epochs {
             true => None,
@@ -281,6 +288,14 @@ impl Recoverer<'_> {
                 ActiveSegment::empty(files, self.now_ms)
             }
         };
+        if found.offset_index_len.is_some() && found.time_index_len.is_some() {
+            segment.found_index_files();
+        }
+        segment
+    }
+
+    /// Cuts off the index entries that were not taken over.
+    fn trim_indexes(&self, found: &FoundSegment, segment: &ActiveSegment) -> Result<(), OpenError> {
         let view = &segment.view;
         let trim = |len: Option<u64>, wanted: u64, file: &dyn crate::disk::DiskFile| match len {
             Some(len) if len > wanted => file.set_len(wanted),
@@ -299,10 +314,7 @@ impl Recoverer<'_> {
             )
         })
         .map_err(self.failed("trim the indexes of", found.base_offset))?;
-        if found.offset_index_len.is_some() && found.time_index_len.is_some() {
-            segment.found_index_files();
-        }
-        Ok(segment)
+        Ok(())
     }
 
     fn indexed_part(

@@ -148,7 +148,16 @@ impl SyncTarget {
 
     fn add(&mut self, file: &Arc<dyn DiskFile>, base_offset: i64, suffix: &str) {
         let path = path_of(&self.shared.dir, base_offset, suffix);
-        self.files.push((Arc::clone(file), path));
+        if self.files.iter().all(|(_, known)| *known != path) {
+            self.files.push((Arc::clone(file), path));
+        }
+    }
+
+    /// The log's folder, for the names in it.
+    fn add_names(&mut self) {
+        if self.dirs.iter().all(|known| **known != *self.shared.dir) {
+            self.dirs.push(self.shared.dir.to_path_buf());
+        }
     }
 
     /// Epochs below the recovery point cannot be rebuilt without reading the log again.
@@ -160,15 +169,20 @@ impl SyncTarget {
         {
             let file = self.shared.disk.file(path);
             self.files.push((file, path.to_path_buf()));
-            self.dirs.push(self.shared.dir.to_path_buf());
+            self.add_names();
             self.synced.epoch_version = version;
         }
     }
 
     fn add_indexes(&mut self, segment: &SegmentView) {
         let files = &segment.files;
-        self.add(&files.offset_index, files.base_offset, INDEX_SUFFIX);
-        self.add(&files.time_index, files.base_offset, TIME_INDEX_SUFFIX);
+        // Of an empty file only the name matters, and that is the folder's.
+        if segment.offsets.entries() > 0 {
+            self.add(&files.offset_index, files.base_offset, INDEX_SUFFIX);
+        }
+        if segment.times.entries() > 0 {
+            self.add(&files.time_index, files.base_offset, TIME_INDEX_SUFFIX);
+        }
         self.add_aborted(segment);
     }
 
@@ -183,9 +197,27 @@ impl Log {
     /// What has to be synced so that every record appended so far survives a power failure: usually
     /// the active segment's `.log`. For acknowledgements.
     pub fn sync_handle(&self) -> SyncTarget {
+        let mut target = self.ended_handle();
+        target.synced.up_to = self.log_end_offset;
+        if self.log_end_offset > self.durable.offset {
+            let base_offset = self.active.base_offset();
+            target.add(&self.active.view.files.log, base_offset, LOG_SUFFIX);
+        }
+        target
+    }
+
+    /// Whether segments have ended since the recovery point: a sync of them moves it up.
+    #[must_use]
+    pub fn has_ended_segments(&self) -> bool {
+        self.active.base_offset() > self.durable.recovery_point
+    }
+
+    /// What has to be synced so that the segments that have ended are not read again after a crash.
+    /// The active segment is left out.
+    pub fn ended_handle(&self) -> SyncTarget {
         let durable = &self.durable;
         let synced = Synced {
-            up_to: self.log_end_offset,
+            up_to: self.active.base_offset(),
             recovery_point: self.active.base_offset(),
             closed: self.active.base_offset(),
             dir_version: durable.dir_version,
@@ -209,18 +241,11 @@ impl Log {
             target.add_indexes(segment);
             end_offset = segment.base_offset();
         }
-        if self.active.base_offset() > durable.recovery_point {
+        if self.has_ended_segments() {
             target.add_epochs(&self.epochs, durable);
         }
-        if self.log_end_offset > durable.offset {
-            target.add(
-                &self.active.view.files.log,
-                self.active.base_offset(),
-                LOG_SUFFIX,
-            );
-        }
         if durable.is_dir_unsynced() {
-            target.dirs.push(self.shared.dir.to_path_buf());
+            target.add_names();
         }
         if durable.parent_unsynced {
             let parent = self.shared.dir.parent();
@@ -238,21 +263,7 @@ impl Log {
         let mut target = self.sync_handle();
         target.synced.recovery_point = self.log_end_offset;
         if self.log_end_offset > self.durable.recovery_point {
-            if self.active.view.offsets.entries() > 0 {
-                let (file, base) = (
-                    &self.active.view.files.offset_index,
-                    self.active.base_offset(),
-                );
-                target.add(file, base, INDEX_SUFFIX);
-            }
-            if self.active.view.times.entries() > 0 {
-                let (file, base) = (
-                    &self.active.view.files.time_index,
-                    self.active.base_offset(),
-                );
-                target.add(file, base, TIME_INDEX_SUFFIX);
-            }
-            target.add_aborted(&self.active.view);
+            target.add_indexes(&self.active.view);
         }
         if let Some((offset, file, path)) = self.unsynced_snapshot() {
             target.snapshot = Some((file, path));
@@ -261,7 +272,7 @@ impl Log {
         target.add_epochs(&self.epochs, &self.durable);
         let has_files = !target.files.is_empty() || target.snapshot.is_some();
         if target.dirs.is_empty() && has_files {
-            target.dirs.push(self.shared.dir.to_path_buf());
+            target.add_names();
         }
         Ok(target)
     }
@@ -279,6 +290,12 @@ impl Log {
         durable.parent_unsynced = false;
         self.epochs.synced(synced.epoch_version);
         self.snapshots.synced(synced.snapshot);
+    }
+
+    /// Takes note that the folder that holds the log's own was synced after the log was opened: of
+    /// many logs in one folder, one sync serves all.
+    pub fn parent_synced(&mut self) {
+        self.durable.parent_unsynced = false;
     }
 
     /// Records below this offset survive a power failure.
@@ -308,10 +325,11 @@ impl Log {
         let dir = Arc::clone(&self.shared.dir);
         let changed = self.active.finish(&dir)?;
         let mut target = self.checkpoint_handle()?;
-        if changed {
-            // The indexes may have got entries for records that were durable before.
+        if changed || self.durable.is_dir_unsynced() {
+            // The indexes may have got entries for records that were durable before; after a kill,
+            // in the run before.
             target.add_indexes(&self.active.view);
-            target.dirs.push(dir.to_path_buf());
+            target.add_names();
         }
         let synced = target.sync()?;
         self.synced(synced);

@@ -19,6 +19,7 @@ enum Step {
     },
     Roll,
     Sync,
+    SyncEnded,
     SyncAll,
     Checkpoint,
     Truncate {
@@ -38,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => append.prop_map(|(timestamps, size, epoch_step)| Step::Append { timestamps, size, epoch_step }),
         1 => Just(Step::Roll),
         4 => Just(Step::Sync),
+        2 => Just(Step::SyncEnded),
         2 => Just(Step::SyncAll),
         2 => Just(Step::Checkpoint),
         1 => (0.0..1.0).prop_map(|part| Step::Truncate { part }),
@@ -138,6 +140,12 @@ impl Run {
                 self.log.synced(synced);
                 self.note_durable();
             }
+            Step::SyncEnded => {
+                let synced = self.log.ended_handle().sync()?;
+                self.log.synced(synced);
+                self.note_durable();
+                assert!(!self.log.has_ended_segments());
+            }
             Step::SyncAll => {
                 self.log.sync()?;
                 self.note_durable();
@@ -183,12 +191,14 @@ impl Run {
         let Run {
             disk,
             mut data,
-            log,
+            mut log,
             promise,
         } = self;
         let mut promise = promise;
         let end = log.log_end_offset();
         let closed = (|| {
+            data.sync()?;
+            log.parent_synced();
             let closed = log.close_clean()?;
             let state = LogState {
                 recovery_point: closed.recovery_point,

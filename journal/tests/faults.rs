@@ -328,3 +328,30 @@ fn leftovers_go_and_unknown_files_stay() {
     }
     assert!(names.contains(&dir().join("partition.metadata")));
 }
+
+#[test]
+fn a_log_left_as_it_was_found_costs_no_write_and_no_sync() {
+    for count in [0, 1, 5, 40] {
+        let disk = SimDisk::new();
+        let mut log = open(&disk);
+        let expected = fill(&mut log, count);
+        let closed = log.close_clean().expect("closes");
+        let recovery = |clean| Recovery {
+            clean,
+            recovery_point: closed.recovery_point,
+            log_start_offset: closed.log_start_offset,
+        };
+        // From here on every change fails.
+        disk.inject(after(Operation::Any, FaultKind::Broken, 0, u64::MAX));
+        for _ in 0..2 {
+            let log = open_with(&disk, small(), recovery(true));
+            check_log(&log.reader(), &expected);
+            assert_eq!(log.recovery_point(), closed.recovery_point);
+            assert_eq!(log.close_clean().expect("closes"), closed);
+        }
+        // After a kill the recovery point still holds, also where the segment has no index entry.
+        let log = open_with(&disk, small(), recovery(false));
+        check_log(&log.reader(), &expected);
+        assert_eq!(log.recovery_point(), closed.recovery_point);
+    }
+}

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::metadata::{CreatedTopic, NewTopic, SETTINGS};
 use crate::setting_source;
 
-/// Creates topics one after the other.
+/// Creates topics, in the order of the request.
 pub(crate) async fn handle(
     context: &Arc<Context>,
     _header: &Header,
@@ -29,6 +29,7 @@ pub(crate) async fn handle(
         *named.entry(topic.name.clone()).or_default() += 1;
     }
     let mut topics = Vec::with_capacity(request.topics.len());
+    let (mut names, mut new_topics) = (Vec::new(), Vec::new());
     for topic in request.topics {
         let name = topic.name.clone();
         if named.get(&name).is_some_and(|count| *count > 1) {
@@ -42,11 +43,12 @@ pub(crate) async fn handle(
             }
             continue;
         }
-        match context
-            .topics
-            .create(new_topic(topic), request.validate_only)
-            .await
-        {
+        names.push(name);
+        new_topics.push(new_topic(topic));
+    }
+    let outcomes = context.topics.create(new_topics, request.validate_only);
+    for (name, outcome) in names.into_iter().zip(outcomes.await) {
+        match outcome {
             Ok(created) => {
                 info!(topic = %name, partitions = created.partitions, validate_only = request.validate_only, "topic created");
                 topics.push(result(context, name, &created));

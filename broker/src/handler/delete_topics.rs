@@ -1,7 +1,7 @@
 //! DeleteTopics 1-6: by name, from version 6 also by id. Answered when the deletion is in the
 //! metadata log; the files go right after.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use logway_protocol::message::delete_topics::{
@@ -12,8 +12,9 @@ use logway_protocol::{ErrorCode, Text, Uuid};
 use super::Header;
 use super::error::Code;
 use crate::context::Context;
+use crate::metadata::Topic;
 
-/// Deletes topics one after the other.
+/// Deletes topics, all at once.
 pub(crate) async fn handle(
     context: &Arc<Context>,
     _header: &Header,
@@ -31,27 +32,61 @@ pub(crate) async fn handle(
         .collect();
     let mut seen = HashSet::new();
     let mut responses = Vec::with_capacity(asked.len());
+    let mut found = Vec::new();
     for topic in asked {
         let repeated = !seen.insert((topic.name.clone(), topic.topic_id));
-        responses.push(delete(context, topic, repeated).await);
+        match find(context, topic, repeated) {
+            Ok(topic) => found.push(topic),
+            Err(refusal) => responses.push(refusal),
+        }
     }
+    responses.extend(delete(context, found).await);
     DeleteTopicsResponse {
         responses,
         ..DeleteTopicsResponse::default()
     }
 }
 
-async fn delete(
+async fn delete(context: &Context, topics: Vec<Arc<Topic>>) -> Vec<DeletableTopicResult> {
+    let ids = topics.iter().map(|topic| topic.id).collect();
+    let outcomes = context.topics.delete(ids).await;
+    let (mut deleted, mut results) = (BTreeSet::new(), Vec::with_capacity(topics.len()));
+    for (topic, outcome) in topics.iter().zip(outcomes) {
+        let mut result = DeletableTopicResult {
+            name: Some(Text::from(&*topic.name)),
+            topic_id: topic.id,
+            ..DeletableTopicResult::default()
+        };
+        match outcome {
+            Ok(()) => _ = deleted.insert(Arc::clone(&topic.name)),
+            Err(error) => {
+                result.error_code = error.code().code();
+                result.error_message = Some(Text::from(error.to_string()));
+            }
+        }
+        results.push(result);
+    }
+    if !deleted.is_empty() {
+        // What groups have read of them means nothing to later topics of the same names.
+        context.groups.forget_topics(&deleted);
+    }
+    results
+}
+
+/// The topic that is meant, or why it is not deleted.
+fn find(
     context: &Context,
     asked: DeleteTopicState,
     repeated: bool,
-) -> DeletableTopicResult {
+) -> Result<Arc<Topic>, DeletableTopicResult> {
     let DeleteTopicState { name, topic_id } = asked;
-    let refuse = |code: ErrorCode, message: &str, name: Option<Text>| DeletableTopicResult {
-        name,
-        topic_id,
-        error_code: code.code(),
-        error_message: Some(Text::from(message)),
+    let refuse = |code: ErrorCode, message: &str, name: Option<Text>| {
+        Err(DeletableTopicResult {
+            name,
+            topic_id,
+            error_code: code.code(),
+            error_message: Some(Text::from(message)),
+        })
     };
     let by_name = name.is_some();
     match (by_name, topic_id.is_zero()) {
@@ -81,30 +116,16 @@ async fn delete(
         Some(name) => image.topic(name),
         None => image.topic_by_id(&topic_id),
     };
-    let Some(topic) = found else {
-        return if by_name {
+    match found {
+        Some(topic) => Ok(Arc::clone(topic)),
+        None if by_name => {
             let text = "This server does not host this topic-partition.";
             refuse(ErrorCode::UnknownTopicOrPartition, text, name)
-        } else {
-            refuse(
-                ErrorCode::UnknownTopicId,
-                "This server does not host this topic ID.",
-                name,
-            )
-        };
-    };
-    match context.topics.delete(topic.id).await {
-        Ok(()) => {
-            // What groups have read of it means nothing to a later topic of the same name.
-            context
-                .groups
-                .forget_topics(&[Arc::clone(&topic.name)].into());
-            DeletableTopicResult {
-                name: Some(Text::from(&*topic.name)),
-                topic_id: topic.id,
-                ..DeletableTopicResult::default()
-            }
         }
-        Err(error) => refuse(error.code(), &error.to_string(), name),
+        None => refuse(
+            ErrorCode::UnknownTopicId,
+            "This server does not host this topic ID.",
+            name,
+        ),
     }
 }

@@ -192,6 +192,16 @@ impl Metadata {
         T: Send + 'static,
         F: FnOnce(&Image) -> (Vec<MetadataRecord>, T) + Send + 'static,
     {
+        self.submit(plan).await?.outcome().await
+    }
+
+    /// As `propose`, without waiting for the outcome: changes that are submitted one after the other
+    /// keep that order and may share a sync.
+    pub(crate) async fn submit<T, F>(&self, plan: F) -> Result<Submitted<T>, MetadataError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Image) -> (Vec<MetadataRecord>, T) + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
         let proposal: Proposal = Box::new(move |image| {
             let (records, value) = plan(image);
@@ -210,7 +220,7 @@ impl Metadata {
             .send(proposal)
             .await
             .map_err(|_| MetadataError::Stopped)?;
-        receiver.await.map_err(|_| MetadataError::Stopped)?
+        Ok(Submitted(receiver))
     }
 
     /// Takes no more changes and has the thread end, without waiting for it.
@@ -228,6 +238,18 @@ impl Metadata {
         }
         error!("the metadata thread panicked; the next start recovers its log");
         None
+    }
+}
+
+/// A change that waits for its turn; see [`Metadata::submit`].
+#[derive(Debug)]
+#[must_use = "the change is made, but nobody knows whether it was"]
+pub(crate) struct Submitted<T>(oneshot::Receiver<Result<T, MetadataError>>);
+
+impl<T> Submitted<T> {
+    /// The plan's value, when its records are on disk and everybody sees them.
+    pub(crate) async fn outcome(self) -> Result<T, MetadataError> {
+        self.0.await.map_err(|_| MetadataError::Stopped)?
     }
 }
 

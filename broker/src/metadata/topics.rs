@@ -2,7 +2,7 @@
 //! Invariant: two requests for one name never both succeed; the plan runs where changes are ordered.
 //! Step 7 of the hallway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use logway_config::broker::Broker as Settings;
 use logway_protocol::Uuid;
 use thiserror::Error;
 
+use super::image::Image;
 use super::plan::{self, CreateTopicError, NewTopic, Placement};
-use super::store::{Metadata, MetadataError};
+use super::store::{Metadata, MetadataError, Submitted};
 use super::topic_name::OFFSETS_TOPIC;
 use crate::random;
 
@@ -68,37 +69,55 @@ impl Topics {
         }
     }
 
-    /// Creates a topic, or with `validate_only` says whether it could be.
+    /// Creates topics in this order, or with `validate_only` says whether they could be. They share
+    /// syncs: a hundred topics do not take a hundred times as long as one.
     pub(crate) async fn create(
+        &self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    ) -> Vec<Result<CreatedTopic, TopicError>> {
+        let mut submitted = Vec::with_capacity(topics.len());
+        for topic in topics {
+            submitted.push(self.submit_creation(topic, validate_only).await);
+        }
+        let mut outcomes = Vec::with_capacity(submitted.len());
+        for creation in submitted {
+            outcomes.push(match creation {
+                Ok(creation) => match creation.outcome().await {
+                    Ok(planned) => planned.map_err(TopicError::Refused),
+                    Err(error) => Err(error.into()),
+                },
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    async fn submit_creation(
         &self,
         topic: NewTopic,
         validate_only: bool,
-    ) -> Result<CreatedTopic, TopicError> {
+    ) -> Result<Submitted<Result<CreatedTopic, CreateTopicError>>, TopicError> {
         let id = random::uuid().map_err(TopicError::Random)?;
         let placement = self.placement.clone();
-        let planned = self
-            .metadata
-            .propose(
-                move |image| match plan::create_topic(image, &placement, &topic, id) {
-                    Ok(planned) => {
-                        let records = if validate_only {
-                            Vec::new()
-                        } else {
-                            planned.records
-                        };
-                        let created = CreatedTopic {
-                            id: if validate_only { Uuid::ZERO } else { id },
-                            partitions: planned.partitions,
-                            replication: planned.replication,
-                            configs: planned.configs,
-                        };
-                        (records, Ok(created))
-                    }
-                    Err(error) => (Vec::new(), Err(error)),
-                },
-            )
-            .await?;
-        Ok(planned?)
+        let plan = move |image: &Image| match plan::create_topic(image, &placement, &topic, id) {
+            Ok(planned) => {
+                let records = if validate_only {
+                    Vec::new()
+                } else {
+                    planned.records
+                };
+                let created = CreatedTopic {
+                    id: if validate_only { Uuid::ZERO } else { id },
+                    partitions: planned.partitions,
+                    replication: planned.replication,
+                    configs: planned.configs,
+                };
+                (records, Ok(created))
+            }
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        Ok(self.metadata.submit(plan).await?)
     }
 
     /// Creates the topic if it is missing, as a client's first use of it does.
@@ -113,9 +132,9 @@ impl Topics {
                 ..NewTopic::default()
             }
         };
-        match self.create(topic, false).await {
-            Ok(_) | Err(TopicError::Refused(CreateTopicError::Exists(_))) => Ok(()),
-            Err(error) => Err(error),
+        match self.create(vec![topic], false).await.pop() {
+            None | Some(Ok(_) | Err(TopicError::Refused(CreateTopicError::Exists(_)))) => Ok(()),
+            Some(Err(error)) => Err(error),
         }
     }
 
@@ -134,19 +153,22 @@ impl Topics {
         }
     }
 
-    /// Deletes the topic with that id.
-    pub(crate) async fn delete(&self, id: Uuid) -> Result<(), DeleteTopicError> {
-        let found = self
-            .metadata
-            .propose(move |image| match image.topic_by_id(&id) {
-                Some(_) => (vec![plan::delete_topic(id)], true),
-                None => (Vec::new(), false),
-            })
-            .await?;
-        if found {
-            Ok(())
-        } else {
-            Err(DeleteTopicError::Unknown)
+    /// Deletes the topics with these ids, all at once.
+    pub(crate) async fn delete(&self, ids: Vec<Uuid>) -> Vec<Result<(), DeleteTopicError>> {
+        let count = ids.len();
+        let deleted = self.metadata.propose(move |image| {
+            let (mut records, mut outcomes) = (Vec::new(), Vec::with_capacity(ids.len()));
+            let mut seen = HashSet::new();
+            for id in ids {
+                let found = image.topic_by_id(&id).is_some() && seen.insert(id);
+                records.extend(found.then(|| plan::delete_topic(id)));
+                outcomes.push(found.then_some(()).ok_or(DeleteTopicError::Unknown));
+            }
+            (records, outcomes)
+        });
+        match deleted.await {
+            Ok(outcomes) => outcomes,
+            Err(error) => (0..count).map(|_| Err(error.into())).collect(),
         }
     }
 }

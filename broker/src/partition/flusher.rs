@@ -160,6 +160,19 @@ impl Partition {
         }
     }
 
+    /// Syncs the segments that have ended since the recovery point; true if that moved it.
+    pub(super) fn sync_ended(&self, metrics: &Metrics) -> bool {
+        let target = {
+            let writer = self.writer.lock();
+            let log = writer.log.as_ref().filter(|log| log.has_ended_segments());
+            log.map(Log::ended_handle)
+        };
+        target.is_some_and(|target| {
+            self.finish_sync(&target, metrics);
+            self.availability() == Availability::Online
+        })
+    }
+
     /// As `sync`, with everything that the next start would otherwise read again.
     pub(super) fn sync_for_recovery(&self, metrics: &Metrics) {
         let target = {

@@ -19,6 +19,9 @@ use crate::metrics::Metrics;
 
 /// Time between writes of the checkpoint files (Kafka's `log.flush.offset.checkpoint.interval.ms`).
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Time between looks for segments that have ended: they are synced, so that after a crash only the
+/// last segment of each log is read (Kafka does so when a segment ends).
+const ENDED: Duration = Duration::from_secs(5);
 /// Shortest sleep: `flush.ms` is kept to this grain.
 const TICK_MIN: Duration = Duration::from_millis(100);
 /// Bytes of log behind the recovery point worth a sync, so that the next start need not read them.
@@ -90,12 +93,14 @@ fn work(round: &Round, signal: &Signal) {
     let retention = Duration::from_millis(round.settings.log.retention_check_interval_ms);
     let (mut retained_at, mut checkpointed_at) = (Instant::now(), Instant::now());
     let mut tick = round.flush_tick();
+    let mut produced_bytes = 0;
     loop {
         let until_retention = retention.saturating_sub(retained_at.elapsed());
         let until_checkpoint = CHECKPOINT.saturating_sub(checkpointed_at.elapsed());
         let sleep = tick
             .min(until_retention)
             .min(until_checkpoint)
+            .min(ENDED)
             .max(TICK_MIN);
         {
             let mut stopping = signal.stopping.lock();
@@ -110,6 +115,11 @@ fn work(round: &Round, signal: &Signal) {
         round.remove_deleted();
         if tick < CHECKPOINT {
             round.flush_by_time();
+        }
+        let produced_before = produced_bytes;
+        produced_bytes = round.metrics.produced_bytes.get();
+        if produced_bytes != produced_before {
+            round.sync_ended();
         }
         if retained_at.elapsed() >= retention {
             retained_at = Instant::now();
@@ -166,10 +176,28 @@ impl Round {
         self.metrics.log_bytes.set(bytes);
     }
 
+    fn sync_ended(&self) {
+        let synced = |partition: &Arc<Partition>| partition.sync_ended(&self.metrics);
+        if self
+            .partitions
+            .all()
+            .iter()
+            .filter(|one| synced(one))
+            .count()
+            > 0
+        {
+            self.write_checkpoints();
+        }
+    }
+
     fn checkpoint(&self) {
         for partition in self.partitions.all() {
             partition.checkpoint(&self.metrics);
         }
+        self.write_checkpoints();
+    }
+
+    fn write_checkpoints(&self) {
         // Locked before anybody is asked: a partition that is deleted meanwhile takes its line out
         // afterwards, so none comes back.
         let mut data_dir = self.data_dir.lock();

@@ -7,6 +7,7 @@
 //! consumers may read what is appended. `acks=all` is answered later, when the record is on disk.
 
 mod append;
+mod bulk;
 mod check;
 mod epochs;
 mod flusher;

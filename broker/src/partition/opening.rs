@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tracing::{error, warn};
 
+use super::bulk::{Line, Wanted};
 use super::restore::{RestoreError, restore};
 use super::{Availability, Partition, PartitionParts, Writer};
 use crate::clock::now_ms;
@@ -28,7 +29,7 @@ const IDENTITY_FILE: &str = "partition.metadata";
 
 /// Why one partition cannot be served.
 #[derive(Debug, Error)]
-enum PartitionError {
+pub(super) enum PartitionError {
     #[error("open log: {0}")]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -74,58 +75,50 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    /// A folder of an earlier topic of the same name, whose removal a crash prevented, must not
-    /// become this topic's.
-    fn move_stranger_away(&self, dir: &Path, topic: &Topic) -> Result<(), DiscardError> {
+    /// Whether the folder says that it is this topic's. A folder of an earlier topic of the same
+    /// name, whose removal a crash prevented, must not become this topic's and is moved away.
+    fn check_identity(&self, dir: &Path, topic: &Topic) -> Result<bool, DiscardError> {
         let Ok(present) = std::fs::read_to_string(dir.join(IDENTITY_FILE)) else {
-            return Ok(());
+            return Ok(false);
         };
         let id = present
             .lines()
             .find_map(|line| line.strip_prefix("topic_id: "));
         let Some(Ok(id)) = id.map(|id| id.trim().parse::<Uuid>()) else {
-            return Ok(());
+            return Ok(false);
         };
         if id == topic.id {
-            return Ok(());
+            return Ok(true);
         }
         warn!(folder = %dir.display(), topic_id = %id, "folder belongs to a deleted topic and is removed");
-        self.discard(dir, &id)
-    }
-
-    /// Opens a partition; a failure is logged and counted, and its place stays empty.
-    pub(super) fn open(
-        &self,
-        topic: &Topic,
-        index: usize,
-        opening: Opening,
-    ) -> Option<Arc<Partition>> {
-        match self.try_open(topic, index, opening) {
-            Ok(partition) => Some(partition),
-            Err(source) => {
-                self.metrics.partitions_failed.inc();
-                error!(topic = %topic.name, partition = index, "partition cannot be served: {source}");
-                None
-            }
+        if let Some(folder) = dir.file_name() {
+            let folder = folder.to_string_lossy();
+            self.data_dir.lock().forget_logs([&*folder])?;
         }
+        self.rename_discarded(dir, &id)?;
+        Ok(false)
     }
 
-    fn try_open(
+    /// Opens a partition. With it comes its line of the checkpoints, if that has to become lower
+    /// before anything is appended.
+    pub(super) fn try_open(
         &self,
-        topic: &Topic,
-        index: usize,
+        wanted: &Wanted,
         opening: Opening,
-    ) -> Result<Arc<Partition>, PartitionError> {
-        let folder = format!("{}-{index}", topic.name);
+    ) -> Result<(Arc<Partition>, Option<Line>), PartitionError> {
+        let (topic, index) = (&wanted.topic, wanted.index);
+        let folder = wanted.folder();
         let dir = self.settings.data_dir.join(&folder);
-        let config = TopicConfig::of_topic(topic, &self.settings);
-        self.move_stranger_away(&dir, topic)?;
-        let recovery = self.recovery(&folder, opening)?;
+        let config = Arc::clone(&wanted.config);
+        let is_known = self.check_identity(&dir, topic)?;
+        let recovery = self.recovery(&folder, opening);
         let disk = Arc::clone(&self.disk);
         let now = now_ms();
         let mut log = Log::open(disk, &dir, log_config(&config), recovery, now)?;
-        note_lowered(&self.data_dir, &folder, &log)?;
-        write_identity(&dir, topic)?;
+        let lowered = lowered(&log, &recovery).map(|state| (folder, state));
+        if !is_known {
+            write_identity(&dir, topic)?;
+        }
         let reader = log.reader();
         let expiry = i64::try_from(self.settings.producer_id_expiration_ms).unwrap_or(i64::MAX);
         let (producers, snapshot_offset) =
@@ -133,7 +126,7 @@ impl Opener {
         let info = topic.partitions.get(index);
         let durable = log.durable_offset();
         reader.release_files();
-        Ok(Partition::new(PartitionParts {
+        let partition = Partition::new(PartitionParts {
             topic: Arc::clone(&topic.name),
             topic_id: topic.id,
             index: i32::try_from(index).unwrap_or(i32::MAX),
@@ -146,31 +139,23 @@ impl Opener {
                 snapshot_offset,
                 checkpoint_bytes: 0,
             },
-            config: Arc::new(config),
+            config,
             durable,
-        }))
+        });
+        Ok((partition, lowered))
     }
 
     /// What is known of the log in a folder that is about to be opened.
-    fn recovery(&self, folder: &str, opening: Opening) -> Result<Recovery, DiskError> {
-        let mut data_dir = self.data_dir.lock();
-        if opening == Opening::Created {
-            data_dir.forget_log(folder)?;
-        }
-        let recovery = data_dir.recovery(folder);
-        Ok(Recovery {
+    fn recovery(&self, folder: &str, opening: Opening) -> Recovery {
+        let recovery = self.data_dir.lock().recovery(folder);
+        Recovery {
             clean: recovery.clean && opening == Opening::Start,
             ..recovery
-        })
+        }
     }
 
-    /// Gives a deleted partition's folder the name under which it waits for its removal. What the
-    /// checkpoints say of it goes first, or a new topic of that name would be taken for the old one
-    /// after a crash. Its log has been dropped.
-    pub(super) fn discard(&self, dir: &Path, id: &Uuid) -> Result<(), DiscardError> {
-        if let Some(folder) = dir.file_name() {
-            self.data_dir.lock().forget_log(&folder.to_string_lossy())?;
-        }
+    /// Renames the folder of a deleted partition; the checkpoints no longer speak of it.
+    pub(super) fn rename_discarded(&self, dir: &Path, id: &Uuid) -> io::Result<()> {
         let mut name = dir.as_os_str().to_owned();
         let tag = u128::from_be_bytes(*id.as_bytes());
         name.push(format!(".{tag:032x}{DELETED_SUFFIX}"));
@@ -189,28 +174,36 @@ pub(crate) fn note_lowered(
     log: &Log,
 ) -> Result<(), DiskError> {
     let mut data_dir = data_dir.lock();
-    if log.recovery_point() >= data_dir.recovery(folder).recovery_point {
-        return Ok(());
+    match lowered(log, &data_dir.recovery(folder)) {
+        Some(state) => data_dir.note_logs([(folder, state)]),
+        None => Ok(()),
     }
-    let state = LogState {
+}
+
+/// What the checkpoints must say of the log, if that is less than they promised.
+fn lowered(log: &Log, promised: &Recovery) -> Option<LogState> {
+    (log.recovery_point() < promised.recovery_point).then(|| LogState {
         recovery_point: log.recovery_point(),
         log_start_offset: log.log_start_offset(),
-    };
-    data_dir.note_log(folder, state)
+    })
 }
 
 impl Partition {
-    /// Closes the log; none if that failed or had failed before.
-    pub(super) fn close(&self) -> Option<(String, LogState)> {
+    /// Closes the log; none if that failed or had failed before. With `name_synced` the name of its
+    /// folder is known to be on disk.
+    pub(super) fn close(&self, name_synced: bool) -> Option<Line> {
         let failed = self.availability() == Availability::Failed;
         self.set_availability(Availability::Closed);
-        let log = {
+        let mut log = {
             let mut writer = self.writer.lock();
             if !failed {
                 writer.write_snapshot_at_end();
             }
             writer.log.take()?
         };
+        if name_synced {
+            log.parent_synced();
+        }
         if failed {
             return None;
         }
@@ -259,10 +252,6 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
 
 /// Kafka's `partition.metadata`: whose folder this is.
 fn write_identity(dir: &Path, topic: &Topic) -> io::Result<()> {
-    let path = dir.join(IDENTITY_FILE);
     let content = format!("version: 0\ntopic_id: {}\n", topic.id);
-    match std::fs::read_to_string(&path) {
-        Ok(present) if present.trim_end() == content.trim_end() => Ok(()),
-        _ => std::fs::write(path, content),
-    }
+    std::fs::write(dir.join(IDENTITY_FILE), content)
 }

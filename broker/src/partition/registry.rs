@@ -11,16 +11,15 @@ use logway_config::broker::Broker as Settings;
 use logway_journal::{DataDir, Disk, LogState};
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
+use super::bulk::Wanted;
 use super::flusher::Flusher;
 use super::opening::{Opener, Opening};
 use super::{Availability, Partition};
 use crate::metadata::{Image, METADATA_TOPIC, Observer, Topic, TopicConfig, is_internal_topic};
 use crate::metrics::Metrics;
 
-/// Logs opened at once at the start.
-const OPENERS: usize = 4;
 /// Why the partitions cannot be served.
 #[derive(Debug, Error)]
 pub enum PartitionsError {
@@ -74,38 +73,9 @@ impl Partitions {
     /// Opens every partition of the image; called once, before anything is served.
     pub(crate) fn load(&self, image: &Image) {
         warn_of_strangers(image, &self.opener.data_dir.lock());
-        let wanted: Vec<(&Arc<Topic>, usize)> = image
-            .topics()
-            .flat_map(|topic| (0..topic.partitions.len()).map(move |index| (topic, index)))
-            .collect();
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let opened = Mutex::new(HashMap::new());
-        std::thread::scope(|scope| {
-            for _ in 0..OPENERS.min(wanted.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some((topic, index)) = wanted.get(at) else {
-                            return;
-                        };
-                        let partition = self.opener.open(topic, *index, Opening::Start);
-                        opened.lock().insert((topic.id, *index), partition);
-                    }
-                });
-            }
-        });
-        let mut opened = opened.into_inner();
-        let mut topics = self.topics.write();
-        for topic in image.topics() {
-            let indexes = 0..topic.partitions.len();
-            let partitions = indexes.map(|index| opened.remove(&(topic.id, index)).flatten());
-            let served = Served {
-                topic: Arc::clone(topic),
-                partitions: partitions.collect(),
-            };
-            topics.insert(Arc::clone(&topic.name), served);
-        }
-        drop(topics);
+        let topics = image.topics();
+        let topics = topics.map(|topic| (Arc::clone(topic), TopicPartitions::default()));
+        self.bring_up(topics.collect(), Opening::Start);
         self.count();
     }
 
@@ -141,16 +111,9 @@ impl Partitions {
     /// Closes every log as at a clean shutdown: what their checkpoints must say, and whether all
     /// could be closed. Blocks.
     pub(crate) fn close(&self) -> (Vec<(String, LogState)>, bool) {
-        let mut lines = Vec::new();
+        let (lines, all_clean) = self.opener.close_all(&self.all());
         // What could not be opened was not closed either: it needs its recovery.
-        let mut all_clean = !self.has_missing();
-        for partition in self.all() {
-            match partition.close() {
-                Some(line) => lines.push(line),
-                None => all_clean = false,
-            }
-        }
-        (lines, all_clean)
+        (lines, all_clean && !self.has_missing())
     }
 
     /// The threads that sync.
@@ -201,18 +164,26 @@ impl Partitions {
                 .collect()
         };
         for (topic, present) in incomplete {
-            let partitions = (0..)
-                .zip(present.iter())
-                .map(|(index, partition)| match partition {
-                    Some(partition) => Some(Arc::clone(partition)),
-                    None => self.opener.open(&topic, index, Opening::Again),
-                });
-            let served = Served {
-                topic: Arc::clone(&topic),
-                partitions: partitions.collect(),
-            };
-            self.topics.write().insert(Arc::clone(&topic.name), served);
+            let mut partitions = present.to_vec();
+            let missing = |wanted: &Wanted| present.get(wanted.index).is_some_and(Option::is_none);
+            let mut wanted = self.opener.wanted(&topic, 0..present.len());
+            wanted.retain(missing);
+            let opened = self.opener.open_all(&wanted, Opening::Again);
+            for (wanted, opened) in wanted.iter().zip(opened) {
+                if let Some(place) = partitions.get_mut(wanted.index) {
+                    *place = opened;
+                }
+            }
+            self.serve(&topic, partitions);
         }
+    }
+
+    fn serve(&self, topic: &Arc<Topic>, partitions: Vec<Option<Arc<Partition>>>) {
+        let served = Served {
+            topic: Arc::clone(topic),
+            partitions: partitions.into(),
+        };
+        self.topics.write().insert(Arc::clone(&topic.name), served);
     }
 
     fn count(&self) {
@@ -228,31 +199,38 @@ impl Partitions {
             .set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
 
-    fn bring_up(&self, topic: &Arc<Topic>, present: &TopicPartitions) {
-        let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.settings));
-        for partition in present.iter().flatten() {
-            partition.set_config(Arc::clone(&config));
+    /// Opens what topics have more than the partitions that are there, all together.
+    fn bring_up(&self, topics: Vec<(Arc<Topic>, TopicPartitions)>, opening: Opening) {
+        let mut wanted = Vec::new();
+        for (topic, present) in &topics {
+            let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.settings));
+            for partition in present.iter().flatten() {
+                partition.set_config(Arc::clone(&config));
+            }
+            let added = present.len()..topic.partitions.len();
+            wanted.extend(self.opener.wanted(topic, added));
         }
-        let added = present.len()..topic.partitions.len();
-        let opened = added.map(|index| self.opener.open(topic, index, Opening::Created));
-        let partitions: TopicPartitions = present.iter().cloned().chain(opened).collect();
-        let served = Served {
-            topic: Arc::clone(topic),
-            partitions,
-        };
-        self.topics.write().insert(Arc::clone(&topic.name), served);
+        let mut opened = self.opener.open_all(&wanted, opening).into_iter();
+        for (topic, present) in topics {
+            let added = topic.partitions.len().saturating_sub(present.len());
+            let added = opened.by_ref().take(added);
+            let partitions = present.iter().cloned().chain(added).collect();
+            self.serve(&topic, partitions);
+        }
     }
 
-    fn take_down(&self, served: &Served) {
-        info!(topic = %served.topic.name, "topic deleted");
-        for partition in served.partitions.iter().flatten() {
-            partition.set_availability(Availability::Deleted);
-            // Nobody appends any more; readers keep their open files.
-            drop(partition.writer.lock().log.take());
-            if let Err(source) = self.opener.discard(&partition.dir, &partition.topic_id) {
-                error!(folder = %partition.dir.display(), "folder of a deleted partition stays until its name is used again: {source}");
+    fn take_down(&self, gone: &[Served]) {
+        let mut discarded = Vec::new();
+        for served in gone {
+            info!(topic = %served.topic.name, "topic deleted");
+            for partition in served.partitions.iter().flatten() {
+                partition.set_availability(Availability::Deleted);
+                // Nobody appends any more; readers keep their open files.
+                drop(partition.writer.lock().log.take());
+                discarded.push((partition.dir.clone(), partition.topic_id));
             }
         }
+        self.opener.discard_all(&discarded);
     }
 }
 
@@ -261,22 +239,19 @@ impl Observer for Arc<Partitions> {
         // A topic that was deleted and made again under its name is first taken down.
         self.after(image);
         let _changing = self.changing.lock();
-        for topic in image.topics() {
-            let present = {
-                let topics = self.topics.read();
-                topics.get(&topic.name).map(|served| {
-                    (
-                        Arc::ptr_eq(&served.topic, topic),
-                        Arc::clone(&served.partitions),
-                    )
-                })
-            };
-            match present {
-                Some((true, _)) => {}
-                Some((false, partitions)) => self.bring_up(topic, &partitions),
-                None => self.bring_up(topic, &TopicPartitions::default()),
-            }
-        }
+        let changed = {
+            let topics = self.topics.read();
+            let changed = image.topics().filter_map(|topic| {
+                let present = match topics.get(&topic.name) {
+                    Some(served) if Arc::ptr_eq(&served.topic, topic) => return None,
+                    Some(served) => Arc::clone(&served.partitions),
+                    None => TopicPartitions::default(),
+                };
+                Some((Arc::clone(topic), present))
+            });
+            changed.collect()
+        };
+        self.bring_up(changed, Opening::Created);
         self.count();
     }
 
@@ -290,8 +265,8 @@ impl Observer for Arc<Partitions> {
                 .map(|(_, served)| served)
                 .collect()
         };
-        gone.iter().for_each(|served| self.take_down(served));
         if !gone.is_empty() {
+            self.take_down(&gone);
             self.count();
         }
     }

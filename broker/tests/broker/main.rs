@@ -9,6 +9,7 @@ mod fetch_sessions;
 mod groups;
 mod harness;
 mod isolation;
+mod many;
 mod page;
 mod produce;
 mod restart;

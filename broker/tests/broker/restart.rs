@@ -19,7 +19,7 @@ async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> (Broker, Cl
 }
 
 /// Copies a folder as the disk would show it after a kill at this moment: open files, no clean mark.
-fn copy_as_killed(from: &Path, to: &Path) {
+pub(crate) fn copy_as_killed(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
