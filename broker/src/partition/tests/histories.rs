@@ -386,7 +386,7 @@ impl Life {
     fn end(mut self, end: End) -> Life {
         match end {
             End::Clean => {
-                let Some((_, state)) = self.partition.close() else {
+                let Some((_, state)) = self.partition.close(false) else {
                     return Life::open(self.disk.kill(), self.history, self.recovery);
                 };
                 self.recovery = Recovery {

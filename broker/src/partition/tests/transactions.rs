@@ -173,7 +173,7 @@ fn what_was_open_and_aborted_is_known_after_a_kill_and_after_a_clean_end() {
     assert_eq!(expected.0, partition.high_watermark() - 2);
     let killed = open(&disk.kill(), Recovery::default(), 300);
     assert_eq!(stable_and_aborted(&killed), expected);
-    let recovery_point = partition.close().unwrap().1.recovery_point;
+    let recovery_point = partition.close(false).unwrap().1.recovery_point;
     let clean = Recovery {
         clean: true,
         recovery_point,
