@@ -12,6 +12,7 @@ mod dump;
 mod folders;
 mod kafka_tools;
 mod kcat;
+mod many_partitions;
 mod node;
 mod peers;
 mod python;
