@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{DiskFile, FileHandle};
+use crate::residency::Access;
 
 /// Entries that wait in memory before they are written in one piece.
 const TAIL_ENTRIES: usize = 64;
@@ -118,18 +119,27 @@ impl<E: Entry> IndexView<E> {
             Some(entry) => Some(*entry),
             None => {
                 let last = self.persisted.checked_sub(1)?;
-                let block = Block::read(&file.open().ok()?, base_offset, last..self.persisted)?;
+                let block = {
+                    let access = &mut Access::default();
+                    Block::read(
+                        &file.open().ok()?,
+                        base_offset,
+                        access,
+                        last..self.persisted,
+                    )?
+                };
                 block.entries.last().copied()
             }
         }
     }
 
     /// The last entry for which `holds` is true, where it is true for a prefix of the entries; with
-    /// the entry after it. An unreadable file counts as empty.
+    /// the entry after it. An unreadable file counts as empty; `access` knows of reads refused.
     pub(crate) fn floor(
         &self,
         file: &dyn DiskFile,
         base_offset: i64,
+        access: &mut Access,
         holds: impl Fn(&E) -> bool,
     ) -> Option<(E, Option<E>)> {
         let in_tail = self.tail.partition_point(&holds);
@@ -145,7 +155,7 @@ impl<E: Entry> IndexView<E> {
         // Invariant: entries before `low` hold; from `high` on none does.
         while high - low > BLOCK_ENTRIES {
             let middle = low + (high - low) / 2;
-            let block = Block::<E>::read(&handle, base_offset, middle..middle + 1)?;
+            let block = Block::<E>::read(&handle, base_offset, access, middle..middle + 1)?;
             if block.entries.first().is_some_and(&holds) {
                 low = middle + 1;
             } else {
@@ -154,7 +164,7 @@ impl<E: Entry> IndexView<E> {
         }
         let first = low.saturating_sub(1);
         let until = (high + 1).min(self.persisted);
-        let block = Block::<E>::read(&handle, base_offset, first..until)?;
+        let block = Block::<E>::read(&handle, base_offset, access, first..until)?;
         let count = block.entries.partition_point(&holds);
         let next = block.entries.get(count).copied().or(after);
         let entry = block.entries.get(count.checked_sub(1)?)?;
@@ -176,7 +186,12 @@ impl<E: Entry> IndexView<E> {
         let (mut low, mut high) = (0, self.persisted);
         while low < high {
             let middle = low + (high - low) / 2;
-            match Block::<E>::read(&handle, base_offset, middle..middle + 1) {
+            match Block::<E>::read(
+                &handle,
+                base_offset,
+                &mut Access::default(),
+                middle..middle + 1,
+            ) {
                 Some(block) if block.entries.first().is_some_and(&holds) => low = middle + 1,
                 Some(_) => high = middle,
                 None => return 0,
@@ -199,7 +214,9 @@ impl<E: Entry> IndexView<E> {
             let mut at = first;
             while at < self.persisted {
                 let until = self.persisted.min(at.saturating_add(BLOCK_ENTRIES));
-                for entry in Block::read(&handle, base_offset, at..until)?.entries {
+                for entry in
+                    Block::read(&handle, base_offset, &mut Access::default(), at..until)?.entries
+                {
                     if !visit(entry) {
                         return Some(());
                     }
@@ -260,11 +277,17 @@ struct Block<E> {
 }
 
 impl<E: Entry> Block<E> {
-    fn read(handle: &FileHandle, base_offset: i64, range: std::ops::Range<u32>) -> Option<Self> {
+    fn read(
+        handle: &FileHandle,
+        base_offset: i64,
+        access: &mut Access,
+        range: std::ops::Range<u32>,
+    ) -> Option<Self> {
         let len = range.len() * E::SIZE;
         let mut bytes = Vec::with_capacity(len);
         let position = u64::from(range.start) * E::SIZE as u64;
-        if handle.read_into(&mut bytes, position, len).ok()? < len {
+        let read = access.read_into(handle, &mut bytes, position, (len, len));
+        if read.ok()? < len {
             return None;
         }
         let entries = bytes.chunks_exact(E::SIZE);

@@ -189,15 +189,42 @@ impl LogReader {
         max_bytes: usize,
         min_one: bool,
     ) -> Result<FetchSlice, ReadError> {
+        self.find(&Wanted {
+            offset,
+            below,
+            max_bytes,
+            min_one,
+            memory_only: false,
+        })
+    }
+
+    /// As [`LogReader::read_below`], but never waits for a disk: none if it would have to.
+    pub fn read_below_in_memory(
+        &self,
+        offset: i64,
+        below: i64,
+        max_bytes: usize,
+        min_one: bool,
+    ) -> Result<Option<FetchSlice>, ReadError> {
+        let found = self.find(&Wanted {
+            offset,
+            below,
+            max_bytes,
+            min_one,
+            memory_only: true,
+        });
+        match found {
+            Err(ReadError::Disk(error)) if error.source.kind() == io::ErrorKind::WouldBlock => {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
+    fn find(&self, wanted: &Wanted) -> Result<FetchSlice, ReadError> {
         self.on_a_view(|view| {
-            self.check_range(view, offset)?;
-            let wanted = Wanted {
-                offset,
-                below,
-                max_bytes,
-                min_one,
-            };
-            self.slice(view, &wanted)
+            self.check_range(view, wanted.offset)?;
+            self.slice(view, wanted)
         })
     }
 

@@ -13,6 +13,51 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::disk::FileHandle;
 
+/// How a search reads files: whether it may wait for a disk, and whether it would have had to.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    memory_only: bool,
+    missed: bool,
+}
+
+impl Access {
+    /// Reads only what is in memory.
+    pub(crate) fn memory_only() -> Access {
+        Access {
+            memory_only: true,
+            missed: false,
+        }
+    }
+
+    /// A read was refused: what the search found since is worth nothing.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.missed
+    }
+
+    /// Appends up to `len` bytes to `out`. Fewer than `least` are a miss where only memory is read.
+    pub(crate) fn read_into(
+        &mut self,
+        handle: &FileHandle,
+        out: &mut Vec<u8>,
+        position: u64,
+        (least, len): (usize, usize),
+    ) -> io::Result<usize> {
+        if !self.memory_only {
+            return handle.read_into(out, position, len);
+        }
+        let start = out.len();
+        out.resize(start + len, 0);
+        let room = out.get_mut(start..).unwrap_or_default();
+        let read = handle.read_resident(room, position).unwrap_or(0);
+        out.truncate(start + read);
+        if read < least {
+            self.missed = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    }
+}
+
 /// Smallest unit that may be missing.
 const PAGE_BYTES: usize = 4096;
 

@@ -11,6 +11,7 @@ use logway_protocol::batch::BatchHeader;
 
 use crate::disk::{Disk, DiskFile};
 use crate::index::{IndexView, OffsetEntry, TimeEntry};
+use crate::residency::Access;
 use crate::txn_index::TxnIndex;
 use crate::walk::{HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError};
 
@@ -130,6 +131,8 @@ pub(crate) struct Wanted {
     pub(crate) max_bytes: usize,
     /// The first batch even if it is larger than `max_bytes`.
     pub(crate) min_one: bool,
+    /// Fails with `WouldBlock` where a disk would have to be waited for.
+    pub(crate) memory_only: bool,
 }
 
 impl SegmentView {
@@ -150,6 +153,9 @@ impl SegmentView {
         end_offset: i64,
     ) -> Result<Option<Extent>, WalkError> {
         let mut walk = self.headers()?;
+        if wanted.memory_only {
+            walk.access = Access::memory_only();
+        }
         let hint = self.files.hint(wanted.offset).filter(|at| *at <= self.size);
         let (position, first) = match hint {
             Some(position) => (position, None),
@@ -231,9 +237,10 @@ impl SegmentView {
     /// Position of the last indexed batch for which `holds`, if the log agrees with the index.
     fn indexed(&self, walk: &mut Walk, holds: impl Fn(&OffsetEntry) -> bool) -> Option<u32> {
         let files = &self.files;
+        let base = files.base_offset;
         let floor = self
             .offsets
-            .floor(&*files.offset_index, files.base_offset, holds);
+            .floor(&*files.offset_index, base, &mut walk.access, holds);
         let (entry, _) = floor?;
         let header = walk.header(entry.position).ok()??;
         (header.last_offset() == entry.offset).then_some(entry.position)
@@ -242,7 +249,8 @@ impl SegmentView {
     /// Where to begin looking for the first record with a timestamp of at least `timestamp`.
     pub(crate) fn position_before_time(&self, walk: &mut Walk, timestamp: i64) -> u32 {
         let (files, base) = (&self.files, self.base_offset());
-        let floor = self.times.floor(&*files.time_index, base, |entry| {
+        let access = &mut walk.access;
+        let floor = self.times.floor(&*files.time_index, base, access, |entry| {
             entry.timestamp <= timestamp
         });
         let Some((entry, after)) = floor else {

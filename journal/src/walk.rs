@@ -7,6 +7,7 @@ use std::io;
 use logway_protocol::batch::{BATCH_HEADER_SIZE, BatchError, BatchHeader, verify_crc};
 
 use crate::disk::FileHandle;
+use crate::residency::Access;
 
 /// Read-ahead where only a few headers are looked at.
 pub(crate) const HEADER_BLOCK: usize = 4096;
@@ -65,6 +66,8 @@ pub(crate) struct Walk {
     block: usize,
     window: Vec<u8>,
     window_at: u32,
+    /// How this walk, and the search it is part of, reads.
+    pub(crate) access: Access,
 }
 
 impl Walk {
@@ -75,6 +78,7 @@ impl Walk {
             block,
             window: Vec::new(),
             window_at: 0,
+            access: Access::default(),
         }
     }
 
@@ -82,6 +86,9 @@ impl Walk {
     ///
     /// The whole batch lies before the end, its offsets are not negative and in order.
     pub(crate) fn header(&mut self, position: u32) -> Result<Option<BatchHeader>, WalkError> {
+        if self.access.has_missed() {
+            return Err(WalkError::Io(io::ErrorKind::WouldBlock.into()));
+        }
         if position >= self.end {
             return Ok(None);
         }
@@ -132,8 +139,9 @@ impl Walk {
             None => {
                 self.window.clear();
                 let want = self.block.max(len).min(left);
-                let handle = &self.handle;
-                handle.read_into(&mut self.window, u64::from(position), want)?;
+                let at = u64::from(position);
+                self.access
+                    .read_into(&self.handle, &mut self.window, at, (len, want))?;
                 self.window_at = position;
                 0
             }

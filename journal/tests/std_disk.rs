@@ -157,3 +157,26 @@ fn what_was_just_written_is_read_without_a_disk() {
     let error = handle.warm(200_000, 200_000, 0).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
 }
+
+#[test]
+fn a_search_in_memory_finds_the_same_or_says_that_it_needs_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(StdDisk::new());
+    let mut log = open(&disk, &dir.path().join("t-0"), small());
+    fill(&mut log, 300);
+    let reader = log.reader();
+    for offset in 0..reader.log_end_offset() {
+        for (max_bytes, below) in [(1, i64::MAX), (700, i64::MAX), (1 << 20, offset + 7)] {
+            let found = reader.read_below(offset, below, max_bytes, true).unwrap();
+            let in_memory = reader.read_below_in_memory(offset, below, max_bytes, true);
+            // Just written, so usually there; a machine short of memory may have dropped it.
+            if let Some(in_memory) = in_memory.unwrap() {
+                assert_eq!(in_memory.position(), found.position());
+                assert_eq!(in_memory.len(), found.len());
+                assert_eq!(in_memory.next_offset(), found.next_offset());
+            }
+        }
+    }
+    let outside = reader.read_below_in_memory(1 << 40, i64::MAX, 1, true);
+    assert!(matches!(outside, Err(ReadError::OffsetOutOfRange { .. })));
+}

@@ -43,6 +43,30 @@ async fn stored_batches_are_the_bytes_that_were_sent() {
 }
 
 #[tokio::test]
+async fn records_that_left_memory_come_from_the_disk() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let large = "x".repeat(20_000);
+    for _ in 0..30 {
+        client.produce("t", 1, batch(&[&large])).await;
+    }
+    for _ in 0..3 {
+        for entry in std::fs::read_dir(server.folder.path().join("t-0")).unwrap() {
+            let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+            file.sync_all().unwrap();
+            // Where the file system keeps all in memory, this does nothing.
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        }
+        for offset in [0, 29, 7] {
+            let read = values(&client.fetch("t", offset).await);
+            assert_eq!(read.len(), 30 - usize::try_from(offset).unwrap());
+            assert!(read.iter().all(|value| *value == large));
+        }
+    }
+}
+
+#[tokio::test]
 async fn limits_hold_but_the_first_batch_always_comes() {
     let server = Server::start().await;
     let mut client = server.connect().await;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{IndexView, OffsetEntry, TAIL_ENTRIES, TimeEntry};
 use crate::disk::{Disk, DiskFile};
+use crate::residency::Access;
 use crate::sim_disk::SimDisk;
 
 const BASE: i64 = 1 << 40;
@@ -50,7 +51,7 @@ proptest! {
         let holds = |entry: &OffsetEntry| entry.offset <= BASE + target;
         let number = list.partition_point(holds);
         let wanted = number.checked_sub(1).map(|at| (entry(at as u32), list.get(number).copied()));
-        prop_assert_eq!(view.floor(&*file, BASE, holds), wanted);
+        prop_assert_eq!(view.floor(&*file, BASE, &mut Access::default(), holds), wanted);
         prop_assert_eq!(view.count_while(&*file, BASE, holds) as usize, number);
         prop_assert_eq!(view.last(&*file, BASE), list.last().copied());
         prop_assert_eq!(view.entries(), count);
@@ -77,10 +78,16 @@ fn a_view_stays_what_it_was_while_the_writer_goes_on() {
 fn a_missing_or_short_file_counts_as_empty() {
     let (_disk, file) = file();
     let view = IndexView::<TimeEntry>::of_file(3);
-    assert_eq!(view.floor(&*file, 0, |_| true), None);
+    assert_eq!(
+        view.floor(&*file, 0, &mut Access::default(), |_| true),
+        None
+    );
     assert_eq!(view.count_while(&*file, 0, |_| true), 0);
     assert_eq!(view.last(&*file, 0), None);
     file.create().expect("creates");
     file.set_len(35).expect("resizes");
-    assert_eq!(view.floor(&*file, 0, |_| true), None);
+    assert_eq!(
+        view.floor(&*file, 0, &mut Access::default(), |_| true),
+        None
+    );
 }

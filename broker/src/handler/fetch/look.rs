@@ -25,6 +25,8 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
     /// Only what is decided, and with the list of what was aborted.
     pub(super) committed: bool,
+    /// Whether the thread may wait for a disk.
+    pub(super) may_wait: bool,
 }
 
 /// What there is to say about one partition.
@@ -68,6 +70,8 @@ pub(super) struct Round {
     pub(super) full: bool,
     /// Partitions that are not here.
     pub(super) absent: usize,
+    /// A log could not be searched without waiting for a disk: the look ended there.
+    pub(super) cold: bool,
     /// The answer leaves out what is no news.
     pub(super) is_session: bool,
 }
@@ -111,6 +115,14 @@ impl Round {
             let Some(found) = self.look_at(reading, place, resolved, room) else {
                 continue;
             };
+            let found = match found {
+                Ok(found) => found,
+                Err(Cold) => {
+                    self.cold = true;
+                    idle.push(place);
+                    break;
+                }
+            };
             if found.seen.records || found.seen.failed {
                 self.found.push(found);
             } else if self.is_session && reading.session.is_news(place, found.seen) {
@@ -130,22 +142,23 @@ impl Round {
         place: u32,
         resolved: Result<Arc<Partition>, ErrorCode>,
         room: Limits,
-    ) -> Option<Found> {
+    ) -> Option<Result<Found, Cold>> {
         let asked = reading.session.slot(place)?.asked;
         let partition = match resolved {
             Ok(partition) => partition,
             Err(code) => {
                 // Told, but no reason to answer at once: the rest goes on as if it were not there.
                 self.absent += 1;
-                return Some(failed(place, code));
+                return Some(Ok(failed(place, code)));
             }
         };
         let first = self.bytes == 0;
         let (seen, data) = match data(&partition, asked, room, first) {
-            Ok((seen, data)) => (seen, data),
+            Ok(Some((seen, data))) => (seen, data),
+            Ok(None) => return Some(Err(Cold)),
             Err(code) => {
                 self.urgent = true;
-                return Some(failed(place, code));
+                return Some(Ok(failed(place, code)));
             }
         };
         self.bytes += data.slice.len();
@@ -156,13 +169,16 @@ impl Round {
         };
         self.urgent |= data.diverging.is_some();
         self.full |= data.diverging.is_none() && data.slice.next_offset() < end;
-        Some(Found {
+        Some(Ok(Found {
             place,
             seen,
             data: Ok(data),
-        })
+        }))
     }
 }
+
+/// A disk would have to be waited for.
+struct Cold;
 
 fn failed(place: u32, code: ErrorCode) -> Found {
     Found {
@@ -183,12 +199,13 @@ pub(super) fn seen(partition: &Partition, records: bool) -> Seen {
     }
 }
 
+/// What a partition answers; none if the thread would have to wait for that.
 fn data(
     partition: &Partition,
     asked: Asked,
     room: Limits,
     first: bool,
-) -> Result<(Seen, Data), ErrorCode> {
+) -> Result<Option<(Seen, Data)>, ErrorCode> {
     let code = of_leader_epoch(asked.current_leader_epoch, partition.leader_epoch());
     if code != ErrorCode::None {
         return Err(code);
@@ -200,14 +217,18 @@ fn data(
             diverging: Some(end),
             ..Data::empty(room.committed)
         };
-        return Ok((seen, data));
+        return Ok(Some((seen, data)));
     }
     let read = if room.committed {
-        read_committed(partition, asked, room.bytes, first)
+        read_committed(partition, asked, room, first)
     } else {
-        read(partition, asked, i64::MAX, room.bytes, first).map(|slice| (slice, None))
+        let slice = read(partition, asked, i64::MAX, room, first);
+        slice.map(|slice| slice.map(|slice| (slice, None)))
     };
-    let (slice, aborted) = read.map_err(|failure| report(partition, asked, &failure))?;
+    let read = read.map_err(|failure| report(partition, asked, &failure))?;
+    let Some((slice, aborted)) = read else {
+        return Ok(None);
+    };
     // Asked after the records: what they reach is below it.
     let seen = seen(partition, !slice.is_empty());
     let data = Data {
@@ -215,7 +236,7 @@ fn data(
         aborted,
         diverging: None,
     };
-    Ok((seen, data))
+    Ok(Some((seen, data)))
 }
 
 /// Where the log parts from what the client has read, by the epoch of its last record (KIP-595).
@@ -236,31 +257,37 @@ type Committed = (FetchSlice, Option<Vec<(i64, i64)>>);
 fn read_committed(
     partition: &Partition,
     asked: Asked,
-    room: usize,
+    room: Limits,
     first: bool,
-) -> Result<Committed, ReadError> {
+) -> Result<Option<Committed>, ReadError> {
     let stable = partition.last_stable_offset();
-    let slice = read(partition, asked, stable, room, first)?;
+    let Some(slice) = read(partition, asked, stable, room, first)? else {
+        return Ok(None);
+    };
     let aborted = if slice.is_empty() {
         Vec::new()
     } else {
         partition.aborted_transactions(asked.fetch_offset, slice.next_offset())?
     };
-    Ok((slice, Some(aborted)))
+    Ok(Some((slice, Some(aborted))))
 }
 
 fn read(
     partition: &Partition,
     asked: Asked,
     below: i64,
-    room: usize,
+    room: Limits,
     first: bool,
-) -> Result<FetchSlice, ReadError> {
-    let limit = usize::try_from(asked.max_bytes).unwrap_or(0).min(room);
+) -> Result<Option<FetchSlice>, ReadError> {
+    let limit = usize::try_from(asked.max_bytes).unwrap_or(0);
+    let (offset, limit) = (asked.fetch_offset, limit.min(room.bytes));
     // The first batch of the answer may exceed every limit, or a consumer would never get past it.
-    partition
-        .reader()
-        .read_below(asked.fetch_offset, below, limit, first)
+    let reader = partition.reader();
+    if room.may_wait {
+        reader.read_below(offset, below, limit, first).map(Some)
+    } else {
+        reader.read_below_in_memory(offset, below, limit, first)
+    }
 }
 
 fn report(partition: &Partition, asked: Asked, failure: &ReadError) -> ErrorCode {

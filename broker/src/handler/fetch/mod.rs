@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use logway_protocol::ErrorCode;
 use logway_protocol::message::fetch::{FetchRequest, FetchResponse};
-use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::answer::Answer;
 use self::look::{Limits, Round};
-use self::reading::Reading;
+use self::reading::{Reading, SharedReading};
 use self::sessions::Begun;
 use super::{Header, Reply, frame};
 use crate::context::Context;
@@ -47,6 +46,7 @@ pub(super) async fn handle(
     let limits = Limits {
         bytes: usize::try_from(bytes).unwrap_or(0),
         committed: request.isolation_level == READ_COMMITTED,
+        may_wait: false,
     };
     let reading = begun.reading();
     let round = wait(context, &request, reading, limits, begun.is_session()).await;
@@ -81,9 +81,9 @@ fn failure(header: &Header, code: ErrorCode, session_id: i32) -> Reply {
 
 /// Looks until there is enough, something is urgent, or the time is up.
 async fn wait(
-    context: &Context,
+    context: &Arc<Context>,
     request: &FetchRequest,
-    reading: &Mutex<Reading>,
+    reading: &SharedReading,
     limits: Limits,
     is_session: bool,
 ) -> Round {
@@ -99,14 +99,14 @@ async fn wait(
         let nothing_to_wait_for = wait.is_zero() || round.absent == partitions;
         round.bytes >= needed || round.urgent || round.full || nothing_to_wait_for
     };
-    let mut round = Round::new(is_session);
     // A fetch that is answered at once need not register anywhere, unless it will come again.
-    round.look(context, &mut reading.lock(), limits, is_session);
+    let first = Round::new(is_session);
+    let mut round = look(context, reading, limits, (first, is_session)).await;
     let mut in_time = true;
     while in_time && !is_enough(&round) {
         // From here on appends are counted; what came before is seen by this look.
         waiter.rearm(i64::try_from(needed).unwrap_or(i64::MAX));
-        round = look_again(context, &mut reading.lock(), limits, round);
+        round = look(context, reading, limits, (round, true)).await;
         if is_enough(&round) {
             break;
         }
@@ -117,18 +117,48 @@ async fn wait(
             waited = timeout_at(deadline, waiter.wait()) => in_time = waited.is_ok(),
         }
         if !in_time {
-            round = look_again(context, &mut reading.lock(), limits, round);
+            round = look(context, reading, limits, (round, true)).await;
         }
     }
     round
 }
 
-/// Looks at what was found before and at what changed since.
-fn look_again(context: &Context, reading: &mut Reading, limits: Limits, before: Round) -> Round {
+/// Looks at what was found before and at what changed since; on another thread if that must wait
+/// for a disk. `register` has all partitions tell of their changes.
+async fn look(
+    context: &Arc<Context>,
+    reading: &SharedReading,
+    limits: Limits,
+    (before, register): (Round, bool),
+) -> Round {
+    let round = look_once(context, &mut reading.lock(), limits, (before, register));
+    if !round.cold {
+        return round;
+    }
+    let waiting = {
+        let (context, reading) = (Arc::clone(context), Arc::clone(reading));
+        let limits = Limits {
+            may_wait: true,
+            ..limits
+        };
+        tokio::task::spawn_blocking(move || {
+            look_once(&context, &mut reading.lock(), limits, (round, register))
+        })
+    };
+    // A look that panicked found nothing, and the client asks again.
+    waiting.await.unwrap_or_default()
+}
+
+fn look_once(
+    context: &Context,
+    reading: &mut Reading,
+    limits: Limits,
+    (before, register): (Round, bool),
+) -> Round {
     let found = before.found.iter().map(|found| found.place);
     reading.session.relist(before.news.into_iter());
     reading.session.relist(found);
     let mut round = Round::new(before.is_session);
-    round.look(context, reading, limits, true);
+    round.look(context, reading, limits, register);
     round
 }

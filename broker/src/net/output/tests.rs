@@ -79,6 +79,26 @@ async fn parts_arrive_whole_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_left_memory_is_brought_back() {
+    let (socket, mut peer) = sockets().await;
+    let (_dir, bytes, file) = file(5 << 20);
+    file.sync_all().unwrap();
+    // Where the file system keeps all in memory, this does nothing.
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let mut output = Output::default();
+    output.push(Part::Bytes(Bytes::from_static(b"head")), None);
+    output.push(range(&file, 10, bytes.len() - 10), None);
+    let receiving = async {
+        let mut received = vec![0; bytes.len() - 6];
+        peer.read_exact(&mut received).await.unwrap();
+        received
+    };
+    let (written, received) = tokio::join!(write_all(&mut output, &socket), receiving);
+    assert_eq!(written.unwrap(), bytes.len() - 6);
+    assert!(received[..4] == b"head"[..] && received[4..] == bytes[10..]);
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_is_an_error() {
     let (socket, mut peer) = sockets().await;
     let (_dir, bytes, file) = file(100_000);
