@@ -35,6 +35,9 @@ struct BenchArgs {
     /// Rounds; the product and the peer take turns in each case, medians are printed.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Program to measure, instead of the one that is built from this checkout.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// File that a JSON line for each sample is appended to, in `bench/results/` to be kept.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -85,7 +85,7 @@ fn from_cache(
     };
     let moved = target.on_topic(PARTITIONS, &[], || {
         fill(&target.address, PARTITIONS, &batch, CACHED_BYTES)?;
-        disk::calm();
+        disk::write_out(&target.data)?;
         target.with_cpu(|| load::fetch(&target.address, run, Until::Time(stage.time)))
     })?;
     add_moved(figures, moved);

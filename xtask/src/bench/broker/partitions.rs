@@ -11,7 +11,7 @@ use super::stage::{Stage, TOPIC};
 use super::{Case, Figures};
 use crate::bench::load::topics;
 use crate::bench::process::{memory_mb, open_files};
-use crate::bench::server::System;
+use crate::bench::server::{Setup, System};
 
 /// How long memory may settle before it is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -42,8 +42,8 @@ fn measure(
     partitions: i32,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    stage.rest();
-    let mut server = stage.fresh(system, true)?.start()?;
+    stage.rest()?;
+    let mut server = stage.fresh(system, Setup::PLAIN)?.start()?;
     let address = server.bootstrap.clone();
     std::thread::sleep(SETTLE);
     let (memory, files) = (memory_mb(server.pid, "VmRSS"), open_files(server.pid)?);

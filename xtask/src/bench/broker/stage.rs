@@ -11,7 +11,7 @@ use crate::BenchArgs;
 use crate::bench::disk;
 use crate::bench::load::{self, Batch, Fetch, Limit, Moved, Until};
 use crate::bench::process::{self, Cpu};
-use crate::bench::server::{Server, System};
+use crate::bench::server::{Server, Setup, System};
 
 /// Name of the topic that comes and goes with every sample.
 pub(super) const TOPIC: &str = "bench";
@@ -70,10 +70,10 @@ impl Stage {
     }
 
     /// A server on an empty folder, not started yet.
-    pub(super) fn fresh(&self, system: System, fsync: bool) -> anyhow::Result<Server> {
+    pub(super) fn fresh(&self, system: System, setup: Setup) -> anyhow::Result<Server> {
         match system {
-            System::Logway => Server::logway(&self.binary, fsync),
-            System::Kafka => Server::kafka(self.script()?),
+            System::Logway => Server::logway(&self.binary, setup),
+            System::Kafka => Server::kafka(self.script()?, setup),
         }
     }
 
@@ -87,7 +87,11 @@ impl Stage {
         let at = if let Some(at) = found {
             at
         } else {
-            let server = self.fresh(system, fsync)?.start()?;
+            let setup = Setup {
+                fsync,
+                prompt: true,
+            };
+            let server = self.fresh(system, setup)?.start()?;
             warm_up(&Target::of(&server), self.warm_gb).context("warm up")?;
             self.warm.push((fsync, server));
             self.warm.len() - 1
@@ -96,9 +100,9 @@ impl Stage {
     }
 
     /// Ends the servers that stay, so that a fresh one has the machine for itself.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self) -> anyhow::Result<()> {
         self.warm.clear();
-        disk::calm();
+        disk::write_out(&std::env::temp_dir())
     }
 
     /// When a produce run ends.
