@@ -56,6 +56,10 @@ struct BenchArgs {
     /// Broker: gigabytes of log that it is started again with.
     #[arg(long, value_name = "N", default_value_t = 2)]
     log_gb: u64,
+    /// Broker: fetched records are read into the generator's memory, as a consumer does, and not
+    /// dropped in the kernel. Slower for all; the generator takes CPU that the server lacks.
+    #[arg(long)]
+    read_all: bool,
     /// Broker: print the names of the cases and end.
     #[arg(long)]
     list: bool,

@@ -68,6 +68,7 @@ fn peak(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Res
                 topic: TOPIC,
                 batch: &batch,
                 connections: 3,
+                read_all: stage.read_all,
             };
             std::thread::scope(|scope| {
                 let read = scope.spawn(|| load::fetch(address, run, Until::Time(stage.time)));

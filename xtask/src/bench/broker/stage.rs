@@ -39,6 +39,8 @@ pub(super) struct Stage {
     pub(super) time: Duration,
     /// Batches a second that the slower system takes; found when first needed.
     pub(super) saturation: Option<f64>,
+    /// Whether fetched records are read into memory.
+    pub(super) read_all: bool,
     warm_gb: f64,
     binary: PathBuf,
     script: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl Stage {
         Self {
             time: Duration::from_secs(args.seconds),
             saturation: None,
+            read_all: args.read_all,
             warm_gb: args.warm_gb,
             binary: binary.to_owned(),
             script,
@@ -189,6 +192,7 @@ fn warm_up(target: &Target, gigabytes: f64) -> anyhow::Result<()> {
                 topic: TOPIC,
                 batch: &batch,
                 connections: 3,
+                read_all: false,
             };
             load::fetch(address, run, Until::Time(Duration::from_millis(500)))?;
             load::one_at_a_time(address, TOPIC, 1, Duration::from_millis(500))?;
