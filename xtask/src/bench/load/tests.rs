@@ -1,7 +1,6 @@
 //! What the generator reads and writes by place, against the codec that knows the fields.
 
 use bytes::Bytes;
-use logway_protocol::ApiKey;
 use logway_protocol::batch;
 use logway_protocol::compression::Compression;
 use logway_protocol::header::encode_response;
@@ -9,6 +8,7 @@ use logway_protocol::message::fetch::{FetchResponse, FetchableTopicResponse, Par
 use logway_protocol::message::produce::{
     PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
+use logway_protocol::{ApiKey, RecordsField};
 
 use super::batches::{Batch, ONE_RECORD, PRODUCE, Shape, check_produced};
 use super::fetch::{FETCH, records};
@@ -49,7 +49,7 @@ fn fetched(error_code: i16, records: &Bytes) -> Bytes {
     let partition = PartitionData {
         error_code,
         high_watermark: 10,
-        records: Some(records.clone()),
+        records: Some(RecordsField::Bytes(records.clone())),
         ..Default::default()
     };
     let topic = FetchableTopicResponse {
