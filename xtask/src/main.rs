@@ -35,6 +35,9 @@ struct BenchArgs {
     /// Rounds; the product and the peer take turns in each case, medians are printed.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Program to measure, instead of the one that is built from this checkout.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// File that a JSON line for each sample is appended to, in `bench/results/` to be kept.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -53,6 +56,10 @@ struct BenchArgs {
     /// Broker: gigabytes of log that it is started again with.
     #[arg(long, value_name = "N", default_value_t = 2)]
     log_gb: u64,
+    /// Broker: fetched records are read into the generator's memory, as a consumer does, and not
+    /// dropped in the kernel. Slower for all; the generator takes CPU that the server lacks.
+    #[arg(long)]
+    read_all: bool,
     /// Broker: print the names of the cases and end.
     #[arg(long)]
     list: bool,

@@ -6,12 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use rustix::fs::{Advice, fadvise, statvfs};
+use rustix::fs::{Advice, fadvise, statvfs, syncfs};
 
 /// Free space that a run may need.
 const FREE_BYTES_MIN: u64 = 12_000_000_000;
-/// Bytes on their way to the disk that no longer disturb a run.
-const DIRTY_BYTES_MAX: u64 = 64_000_000;
 /// How long freeing and writing may take.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -26,16 +24,6 @@ pub(crate) fn has_space(folder: &Path, more: u64) -> anyhow::Result<()> {
         folder.display()
     );
     Ok(())
-}
-
-/// Bytes in the page cache that wait for the disk or are on their way to it.
-fn dirty_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-    };
-    (kib("Dirty:").unwrap_or(0) + kib("Writeback:").unwrap_or(0)) * 1024
 }
 
 /// Waits until the folders of a deleted topic are gone and the disk is quiet.
@@ -58,16 +46,13 @@ pub(crate) fn settle(data: &Path, topic: &str) -> anyhow::Result<()> {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    calm();
-    Ok(())
+    write_out(data)
 }
 
-/// Waits until little is left to be written, not for ever: others may write on this machine too.
-pub(crate) fn calm() {
-    let end = Instant::now() + LIMIT / 4;
-    while dirty_bytes() > DIRTY_BYTES_MAX && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+/// Writes out what waits in the page cache for this folder's disk, so that the kernel does not do it
+/// during a run.
+pub(crate) fn write_out(folder: &Path) -> anyhow::Result<()> {
+    syncfs(File::open(folder).context("open the folder")?).context("write the disk's pages out")
 }
 
 /// Writes a topic's files out and drops them from the page cache.

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     leftovers::remove_on_interrupt()?;
-    let binary = build()?;
+    let binary = args.binary.clone().map_or_else(build, Ok)?;
     let mut report = Report::default();
     match args.name {
         Part::Broker => broker::run(args, &binary, &mut report)?,

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use super::leftovers::Folder;
 use super::process::{Process, cpu, memory_mb};
 use super::report::Report;
-use super::server::Server;
+use super::server::{Server, Setup};
 use super::{agent, peer};
 use crate::BenchArgs;
 
@@ -55,13 +55,13 @@ pub(crate) fn run(args: &BenchArgs, binary: &Path, report: &mut Report) -> anyho
         let lines = agent::write_log(&file, FILE_BYTES)?;
         let tail = file.display().to_string();
         with_up(binary, folder.path(), (&tail, lines), args.seconds, report)?;
-        let server = Server::logway(binary, true)?.start()?;
+        let server = Server::logway(binary, Setup::PLAIN)?.start()?;
         apart(binary, &server, (&tail, lines), report)?;
         drop(server);
         if let Some(script) = &script {
             apart(
                 binary,
-                &Server::kafka(script)?.start()?,
+                &Server::kafka(script, Setup::PLAIN)?.start()?,
                 (&tail, lines),
                 report,
             )?;

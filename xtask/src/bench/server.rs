@@ -15,9 +15,8 @@ use super::process::has_ended;
 
 /// How long a server may take to start or to end.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Milliseconds that Kafka keeps the files of what was deleted; a minute by default, during which they
-/// would fill the disk and be written to it beside the next run.
-const DELETE_DELAY_MS: u32 = 1000;
+/// How soon deleted topics leave the disk where they shall be prompt.
+const PROMPT_MS: u32 = 1000;
 
 /// Who serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +37,35 @@ impl System {
     }
 }
 
+/// What differs from one server of a system to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// Ours: whether `acks=all` waits for the disk, as it does by default. Kafka's topics say it themselves.
+    pub(crate) fsync: bool,
+    /// Whether deleted topics are removed from disk within about a second instead of a minute: those that
+    /// one run leaves would fill the disk and be written to it during the next.
+    pub(crate) prompt: bool,
+}
+
+impl Setup {
+    /// As it is by default.
+    pub(crate) const PLAIN: Self = Self {
+        fsync: true,
+        prompt: false,
+    };
+}
+
 /// What is run, and how it is started.
 #[derive(Debug)]
 enum Program {
-    Logway { binary: PathBuf },
-    Kafka { script: PathBuf, port: u16 },
+    Logway {
+        binary: PathBuf,
+    },
+    Kafka {
+        script: PathBuf,
+        port: u16,
+        prompt: bool,
+    },
 }
 
 /// A broker with a folder of its own.
@@ -71,18 +94,21 @@ pub(crate) fn pid_file(folder: &Path) -> PathBuf {
 }
 
 impl Server {
-    /// Our broker on an empty folder, not started yet. Without `fsync` its `acks=all` does not wait for
-    /// the disk, as Kafka's does not.
-    pub(crate) fn logway(binary: &Path, fsync: bool) -> anyhow::Result<Self> {
+    /// Our broker on an empty folder, not started yet.
+    pub(crate) fn logway(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         let data = folder.path().join("data");
         let listen = format!("127.0.0.1:{}", free_port()?);
         // The delay before a group's first rebalance is what the peer's script sets too.
         let settings = format!(
             "data_dir = \"{}\"\nlisten = \"{listen}\"\ngroup_initial_rebalance_delay_ms = 0\n\
-             [flush]\non_acks_all = {fsync}\n",
-            data.display()
+             [flush]\non_acks_all = {}\n",
+            data.display(),
+            setup.fsync
         );
+        // Its keeper looks for folders of deleted partitions at the latest when it looks for old segments.
+        let keeper = format!("[log]\nretention_check_interval_ms = {PROMPT_MS}\n");
+        let settings = settings + if setup.prompt { &keeper } else { "" };
         std::fs::write(folder.path().join("broker.toml"), settings).context("settings")?;
         Ok(Self {
             system: System::Logway,
@@ -100,7 +126,7 @@ impl Server {
     }
 
     /// Apache Kafka on an empty folder, not started yet.
-    pub(crate) fn kafka(script: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn kafka(script: &Path, setup: Setup) -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         let port = free_port()?;
         Ok(Self {
@@ -112,6 +138,7 @@ impl Server {
             program: Program::Kafka {
                 script: script.to_owned(),
                 port,
+                prompt: setup.prompt,
             },
             child: None,
             watched: Vec::new(),
@@ -139,29 +166,42 @@ impl Server {
                 self.watched.push(Watched::new(self.pid));
                 Ok(begun)
             }
-            Program::Kafka { script, port } => {
-                let first = !self.folder.path().join("run").exists();
-                let delay = format!("log.segment.delete.delay.ms={DELETE_DELAY_MS}");
-                let args: &[&str] = if first {
-                    &["start", "1", &delay]
-                } else {
-                    &["cont", "1"]
-                };
-                drop(std::fs::remove_file(pid_file(self.folder.path())));
-                let child = Command::new(script)
-                    .args(args)
-                    .env("KAFKA_PORT", port.to_string())
-                    .env("KAFKA_RUN", self.folder.path().join("run"))
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(self.said()?)
-                    .spawn()
-                    .context("run Kafka's script")?;
-                self.watched.push(Watched::new(child.id()));
-                self.child = Some(child);
-                self.wait_for_pid()
-            }
+            Program::Kafka { .. } => self.launch_peer(),
         }
+    }
+
+    fn launch_peer(&mut self) -> anyhow::Result<Instant> {
+        let Program::Kafka {
+            script,
+            port,
+            prompt,
+        } = &self.program
+        else {
+            bail!("{} is not started by a script", self.name);
+        };
+        let prompt_settings = [
+            format!("log.segment.delete.delay.ms={PROMPT_MS}"),
+            format!("log.retention.check.interval.ms={PROMPT_MS}"),
+        ];
+        let mut command = Command::new(script);
+        if self.folder.path().join("run").exists() {
+            command.args(["cont", "1"]);
+        } else {
+            command.args(["start", "1"]);
+            command.args(prompt_settings.iter().filter(|_| *prompt));
+        }
+        drop(std::fs::remove_file(pid_file(self.folder.path())));
+        let child = command
+            .env("KAFKA_PORT", port.to_string())
+            .env("KAFKA_RUN", self.folder.path().join("run"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(self.said()?)
+            .spawn()
+            .context("run Kafka's script")?;
+        self.watched.push(Watched::new(child.id()));
+        self.child = Some(child);
+        self.wait_for_pid()
     }
 
     /// The script formats the folder first: the broker is started when its process id is written.
@@ -194,7 +234,8 @@ impl Server {
         Ok(self)
     }
 
-    /// Asks again and again until `ready` says so; returns the time since `begun`.
+    /// Asks again and again until `ready` says so; returns the time since `begun`. The pauses are a
+    /// fiftieth of the time that has passed: exact enough, and a busy start is not kept busy by questions.
     pub(crate) fn wait_until(
         &self,
         begun: Instant,
@@ -212,7 +253,8 @@ impl Server {
             if now > LIMIT {
                 bail!("{} is not ready after {LIMIT:?}: {said:?}", self.name);
             }
-            std::thread::sleep(Duration::from_millis(1));
+            let pause = (now / 50).clamp(Duration::from_millis(1), Duration::from_millis(200));
+            std::thread::sleep(pause);
         }
     }
 
@@ -287,9 +329,9 @@ fn free_port() -> anyhow::Result<u16> {
 
 /// Our broker and, if asked for, the peer; both running side by side, used in turn.
 pub(crate) fn pair(binary: &Path, peer: Option<&Path>) -> anyhow::Result<Vec<Server>> {
-    let mut servers = vec![Server::logway(binary, true)?.start()?];
+    let mut servers = vec![Server::logway(binary, Setup::PLAIN)?.start()?];
     if let Some(script) = peer {
-        servers.push(Server::kafka(script)?.start()?);
+        servers.push(Server::kafka(script, Setup::PLAIN)?.start()?);
     }
     Ok(servers)
 }

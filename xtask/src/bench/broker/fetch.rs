@@ -20,7 +20,15 @@ const COLD_BYTES: u64 = 500_000_000;
 
 /// Name of the case in the page cache.
 pub(super) fn name(connections: usize) -> String {
-    format!("fetch 1 MiB a request, 1 KiB records, page cache, {connections} connection(s)")
+    format!(
+        "fetch 1 MiB a request, 1 KiB records, page cache, {}",
+        counted(connections)
+    )
+}
+
+fn counted(connections: usize) -> String {
+    let plural = if connections == 1 { "" } else { "s" };
+    format!("{connections} connection{plural}")
 }
 
 /// From memory and from disk, one and three connections.
@@ -29,12 +37,13 @@ pub(super) fn cases() -> Vec<Case> {
     for connections in [1, 3] {
         cases.push(cached(name(connections), LARGE, connections));
     }
-    let small =
-        "fetch 1 MiB a request, 100 B records in 16 KiB batches, page cache, 3 connection(s)";
+    let small = "fetch 1 MiB a request, 100 B records in 16 KiB batches, page cache, 3 connections";
     cases.push(cached(small.to_owned(), SMALL, 3));
     for connections in [1, 3] {
-        let name =
-            format!("fetch 1 MiB a request, 1 KiB records, disk, {connections} connection(s)");
+        let name = format!(
+            "fetch 1 MiB a request, 1 KiB records, disk, {}",
+            counted(connections)
+        );
         let parameters = json!({ "connections": connections, "batch_bytes": LARGE.batch_bytes,
             "bytes": COLD_BYTES * connections as u64 });
         cases.push(Case::new(
@@ -82,10 +91,11 @@ fn from_cache(
         topic: TOPIC,
         batch: &batch,
         connections,
+        read_all: stage.read_all,
     };
     let moved = target.on_topic(PARTITIONS, &[], || {
         fill(&target.address, PARTITIONS, &batch, CACHED_BYTES)?;
-        disk::calm();
+        disk::write_out(&target.data)?;
         target.with_cpu(|| load::fetch(&target.address, run, Until::Time(stage.time)))
     })?;
     add_moved(figures, moved);
@@ -104,6 +114,7 @@ fn from_disk(
         topic: TOPIC,
         batch: &batch,
         connections,
+        read_all: stage.read_all,
     };
     let partitions = i32::try_from(connections)?;
     let (moved, read) = target.on_topic(partitions, &[], || {

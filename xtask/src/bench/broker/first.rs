@@ -5,7 +5,7 @@ use serde_json::json;
 use super::stage::{Stage, TOPIC};
 use super::{Case, Figures};
 use crate::bench::load::topics;
-use crate::bench::server::System;
+use crate::bench::server::{Setup, System};
 
 /// The case that something must be reached in.
 pub(super) const FIRST: &str = "start on an empty folder";
@@ -16,8 +16,8 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn measure(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Result<()> {
-    stage.rest();
-    let mut server = stage.fresh(system, true)?;
+    stage.rest()?;
+    let mut server = stage.fresh(system, Setup::PLAIN)?;
     let begun = server.launch()?;
     let address = server.bootstrap.clone();
     let answered = server.wait_until(begun, || topics::answers(&address))?;

@@ -9,7 +9,7 @@ use super::stage::{Stage, TOPIC, Target};
 use super::{Case, Figures};
 use crate::bench::load::{self, Batch, Fetch, Limit, Until};
 use crate::bench::process::{memory_mb, open_files, thread_seconds};
-use crate::bench::server::System;
+use crate::bench::server::{Setup, System};
 
 /// How long a server may settle after its start, and how long it is watched.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn idle(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Result<()> {
-    stage.rest();
-    let server = stage.fresh(system, true)?.start()?;
+    stage.rest()?;
+    let server = stage.fresh(system, Setup::PLAIN)?.start()?;
     std::thread::sleep(SETTLE);
     figures.push(("RSS, MB", memory_mb(server.pid, "VmRSS")));
     figures.push(("open files", open_files(server.pid)?));
@@ -43,8 +43,12 @@ fn idle(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Res
 }
 
 fn peak(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Result<()> {
-    stage.rest();
-    let server = stage.fresh(system, true)?.start()?;
+    stage.rest()?;
+    let setup = Setup {
+        prompt: true,
+        ..Setup::PLAIN
+    };
+    let server = stage.fresh(system, setup)?.start()?;
     let target = Target::of(&server);
     stage.warm_up(&target)?;
     let address = target.address.as_str();
@@ -64,6 +68,7 @@ fn peak(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Res
                 topic: TOPIC,
                 batch: &batch,
                 connections: 3,
+                read_all: stage.read_all,
             };
             std::thread::scope(|scope| {
                 let read = scope.spawn(|| load::fetch(address, run, Until::Time(stage.time)));

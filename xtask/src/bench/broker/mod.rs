@@ -13,6 +13,8 @@ mod partitions;
 mod produce;
 mod restart;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod tools;
 
 use std::path::Path;
@@ -109,7 +111,11 @@ pub(crate) fn run(args: &BenchArgs, binary: &Path, report: &mut Report) -> anyho
     };
     let mut stage = Stage::new(args, binary, script);
     for case in cases(args) {
-        report.parameters(&case.name, case.parameters.clone());
+        let mut parameters = case.parameters.clone();
+        parameters["seconds"] = args.seconds.into();
+        parameters["warm_gb"] = args.warm_gb.into();
+        parameters["read_all"] = args.read_all.into();
+        report.parameters(&case.name, parameters);
         let rounds = if case.long {
             args.rounds.min(FEW_ROUNDS)
         } else {

@@ -11,7 +11,7 @@ use super::stage::{Stage, TOPIC};
 use super::{Case, Figures};
 use crate::bench::load::topics;
 use crate::bench::process::{memory_mb, open_files};
-use crate::bench::server::System;
+use crate::bench::server::{Setup, System};
 
 /// How long memory may settle before it is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -42,8 +42,8 @@ fn measure(
     partitions: i32,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    stage.rest();
-    let mut server = stage.fresh(system, true)?.start()?;
+    stage.rest()?;
+    let mut server = stage.fresh(system, Setup::PLAIN)?.start()?;
     let address = server.bootstrap.clone();
     std::thread::sleep(SETTLE);
     let (memory, files) = (memory_mb(server.pid, "VmRSS"), open_files(server.pid)?);
@@ -66,10 +66,9 @@ fn measure(
     figures.push(("a record to each, s", begun.elapsed().as_secs_f64()));
     std::thread::sleep(SETTLE);
     figures.push(("RSS, MB", memory_mb(server.pid, "VmRSS")));
-    figures.push((
-        "open files per partition",
-        (open_files(server.pid)? - files) / f64::from(partitions),
-    ));
+    let files_each =
+        |pid: u32| open_files(pid).map(|now| (now - files).max(0.0) / f64::from(partitions));
+    figures.push(("open files per partition", files_each(server.pid)?));
 
     let ended = server.end(Signal::TERM)?;
     figures.push(("clean end, s", ended.as_secs_f64()));
@@ -81,6 +80,10 @@ fn measure(
     let idle = memory_mb(server.pid, "VmRSS");
     figures.push(("RSS after restart, MB", idle));
     figures.push(("RSS per partition after restart, KiB", kib_each(idle)));
+    figures.push((
+        "open files per partition after restart",
+        files_each(server.pid)?,
+    ));
 
     server.end(Signal::KILL)?;
     figures.push((

@@ -13,7 +13,7 @@ use super::stage::{Stage, TOPIC};
 use super::{Case, Figures};
 use crate::bench::disk;
 use crate::bench::load::{self, Batch, Limit, topics};
-use crate::bench::server::{Server, System};
+use crate::bench::server::{Server, Setup, System};
 
 /// Partitions that the log is spread over.
 const PARTITIONS: i32 = 3;
@@ -47,10 +47,10 @@ fn measure(
     gigabytes: u64,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    stage.rest();
+    stage.rest()?;
     let bytes = gigabytes * 1_000_000_000;
     disk::has_space(Path::new(&std::env::temp_dir()), bytes)?;
-    let mut server = stage.fresh(system, true)?.start()?;
+    let mut server = stage.fresh(system, Setup::PLAIN)?.start()?;
     let address = server.bootstrap.clone();
     topics::create(&address, TOPIC, PARTITIONS, &[])?;
     let batch = Batch::encode(&LARGE, &[])?;

@@ -11,7 +11,7 @@ use crate::BenchArgs;
 use crate::bench::disk;
 use crate::bench::load::{self, Batch, Fetch, Limit, Moved, Until};
 use crate::bench::process::{self, Cpu};
-use crate::bench::server::{Server, System};
+use crate::bench::server::{Server, Setup, System};
 
 /// Name of the topic that comes and goes with every sample.
 pub(super) const TOPIC: &str = "bench";
@@ -39,6 +39,8 @@ pub(super) struct Stage {
     pub(super) time: Duration,
     /// Batches a second that the slower system takes; found when first needed.
     pub(super) saturation: Option<f64>,
+    /// Whether fetched records are read into memory.
+    pub(super) read_all: bool,
     warm_gb: f64,
     binary: PathBuf,
     script: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl Stage {
         Self {
             time: Duration::from_secs(args.seconds),
             saturation: None,
+            read_all: args.read_all,
             warm_gb: args.warm_gb,
             binary: binary.to_owned(),
             script,
@@ -70,10 +73,10 @@ impl Stage {
     }
 
     /// A server on an empty folder, not started yet.
-    pub(super) fn fresh(&self, system: System, fsync: bool) -> anyhow::Result<Server> {
+    pub(super) fn fresh(&self, system: System, setup: Setup) -> anyhow::Result<Server> {
         match system {
-            System::Logway => Server::logway(&self.binary, fsync),
-            System::Kafka => Server::kafka(self.script()?),
+            System::Logway => Server::logway(&self.binary, setup),
+            System::Kafka => Server::kafka(self.script()?, setup),
         }
     }
 
@@ -87,7 +90,11 @@ impl Stage {
         let at = if let Some(at) = found {
             at
         } else {
-            let server = self.fresh(system, fsync)?.start()?;
+            let setup = Setup {
+                fsync,
+                prompt: true,
+            };
+            let server = self.fresh(system, setup)?.start()?;
             warm_up(&Target::of(&server), self.warm_gb).context("warm up")?;
             self.warm.push((fsync, server));
             self.warm.len() - 1
@@ -96,9 +103,9 @@ impl Stage {
     }
 
     /// Ends the servers that stay, so that a fresh one has the machine for itself.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn rest(&mut self) -> anyhow::Result<()> {
         self.warm.clear();
-        disk::calm();
+        disk::write_out(&std::env::temp_dir())
     }
 
     /// When a produce run ends.
@@ -185,6 +192,7 @@ fn warm_up(target: &Target, gigabytes: f64) -> anyhow::Result<()> {
                 topic: TOPIC,
                 batch: &batch,
                 connections: 3,
+                read_all: false,
             };
             load::fetch(address, run, Until::Time(Duration::from_millis(500)))?;
             load::one_at_a_time(address, TOPIC, 1, Duration::from_millis(500))?;

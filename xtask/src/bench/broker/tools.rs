@@ -14,7 +14,7 @@ use crate::bench::load::{self, Paced};
 use crate::bench::server::System;
 
 /// Records that a producer run sends for every second that was asked for.
-const RECORDS_PER_SECOND: u64 = 200_000;
+const RECORDS_PER_SECOND: u64 = 400_000;
 /// The stream beside the latency tool lasts as long as the tool takes, but not for ever.
 const STREAM_TIME: Duration = Duration::from_secs(300);
 /// Topic of that stream.
@@ -94,7 +94,7 @@ fn tool(stage: &Stage, args: &[&str]) -> anyhow::Result<String> {
 }
 
 /// The number before a word of a line.
-fn before(line: &str, word: &str) -> Option<f64> {
+pub(super) fn before(line: &str, word: &str) -> Option<f64> {
     let at = line.find(word)?;
     let text = line.get(..at)?.trim_end();
     let number = text.rsplit([' ', '(']).next()?;
@@ -102,7 +102,7 @@ fn before(line: &str, word: &str) -> Option<f64> {
 }
 
 /// The number after a word of a line.
-fn after(line: &str, word: &str) -> Option<f64> {
+pub(super) fn after(line: &str, word: &str) -> Option<f64> {
     let text = line.split(word).nth(1)?.trim_start();
     let end = text.find([',', ' ', '\n']).unwrap_or(text.len());
     text.get(..end)?.trim().parse().ok()
@@ -160,7 +160,7 @@ fn throughput(
 }
 
 /// A column of the consumer tool's only row.
-fn column(said: &str, name: &str) -> Option<f64> {
+pub(super) fn column(said: &str, name: &str) -> Option<f64> {
     let mut lines = said.lines().skip_while(|line| !line.contains(name));
     let at = lines
         .next()?

@@ -9,7 +9,7 @@ use logway_protocol::message::produce::{PartitionProduceData, ProduceRequest, To
 use logway_protocol::{ErrorCode, Message, Request};
 
 /// A version that all peers speak and that names topics by name.
-const PRODUCE: i16 = 9;
+pub(crate) const PRODUCE: i16 = 9;
 /// What the values' text is made of: compression has something to do, and not too little.
 const WORDS: [&str; 9] = [
     "GET", "/users", "200", "alice", "order", "placed", "in", "12ms", "host-7",
@@ -108,9 +108,11 @@ fn request(topic: &str, data: Vec<PartitionProduceData>, acks: i16) -> anyhow::R
 
 /// Fails if the answer to a request with one batch says that it was refused.
 pub(crate) fn check_produced(frame: &[u8], topic: &str) -> anyhow::Result<()> {
-    // Correlation id, tags, count of topics, name with its length, count of partitions, index.
-    let at = 4 + 1 + 1 + (1 + topic.len()) + 1 + 4;
-    if frame.get(at..at + 2) == Some(&[0, 0]) {
+    // Correlation id, tags, count of topics, length of the name; then count of partitions, index, code.
+    let name = 4 + 1 + 1 + 1;
+    let code = name + topic.len() + 1 + 4;
+    let is_topic = frame.get(name..name + topic.len()) == Some(topic.as_bytes());
+    if is_topic && frame.get(code..code + 2) == Some(&[0, 0]) {
         return Ok(());
     }
     check_all_produced(frame)

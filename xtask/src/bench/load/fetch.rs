@@ -31,6 +31,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) batch: &'a Batch,
     /// Connections, a thread and a partition each.
     pub(crate) connections: usize,
+    /// Whether whole answers are read, as a consumer does, or only their first bytes.
+    pub(crate) read_all: bool,
 }
 
 /// When a fetch run ends.
@@ -128,7 +130,12 @@ pub(crate) fn fetch(address: &str, run: Fetch, until: Until) -> anyhow::Result<M
         let (mut offset, mut batches) = (0i64, 0u64);
         loop {
             connection.send(request.from(offset))?;
-            let (length, first) = records(connection.receive_head(HEAD_BYTES)?)?;
+            let answer = if run.read_all {
+                connection.receive()?
+            } else {
+                connection.receive_head(HEAD_BYTES)?
+            };
+            let (length, first) = records(answer)?;
             let whole = (length / run.batch.bytes.len()) as u64;
             if length > 0 {
                 ensure!(whole > 0, "no whole batch at offset {offset}");

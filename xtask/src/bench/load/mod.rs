@@ -8,6 +8,8 @@ mod fetch;
 mod fields;
 mod paced;
 mod produce;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topics;
 
 pub(crate) use batches::{Batch, Shape};

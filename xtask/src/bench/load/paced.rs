@@ -36,17 +36,19 @@ pub(crate) struct Paced<'a> {
 
 /// A produce request whose first record carries the due time.
 #[derive(Debug)]
-struct Stamped {
+pub(super) struct Stamped {
     frame: Vec<u8>,
-    batch: std::ops::Range<usize>,
-    stamp_at: usize,
+    /// Where the batch lies in the request.
+    pub(super) batch: std::ops::Range<usize>,
+    /// Where the due time lies in the batch.
+    pub(super) stamp_at: usize,
     records: u64,
 }
 
 impl Stamped {
-    fn new(run: &Paced) -> anyhow::Result<Self> {
-        let batch = Batch::encode(run.shape, &STAMP)?;
-        let frame = batch.request(run.topic, 0, 1)?.to_vec();
+    pub(super) fn new(topic: &str, shape: &Shape) -> anyhow::Result<Self> {
+        let batch = Batch::encode(shape, &STAMP)?;
+        let frame = batch.request(topic, 0, 1)?.to_vec();
         let size = batch.bytes.len();
         let start = frame.windows(size).position(|bytes| bytes == batch.bytes);
         let start = start.context("the batch's place")?;
@@ -60,7 +62,7 @@ impl Stamped {
     }
 
     /// The request with a due time in nanoseconds.
-    fn due_at(&mut self, nanoseconds: u64) -> &[u8] {
+    pub(super) fn due_at(&mut self, nanoseconds: u64) -> &[u8] {
         let batch = &mut self.frame[self.batch.clone()];
         batch[self.stamp_at..self.stamp_at + 8].copy_from_slice(&nanoseconds.to_be_bytes());
         let crc = crc32c(&batch[CRC_FROM..]);
@@ -94,7 +96,7 @@ fn send(
 pub(crate) fn paced(address: &str, run: &Paced) -> anyhow::Result<Vec<f64>> {
     let interval = Duration::from_secs_f64(1.0 / run.batches_per_second);
     let count = (run.time.as_secs_f64() * run.batches_per_second).ceil() as u64;
-    let mut stamped = Stamped::new(run)?;
+    let mut stamped = Stamped::new(run.topic, run.shape)?;
     let (size, stamp_at, records) = (stamped.batch.len(), stamped.stamp_at, stamped.records);
     let mut sender = Connection::open(address)?;
     let mut answers = sender.second()?;
@@ -154,7 +156,7 @@ pub(crate) fn while_flowing<T>(
 ) -> anyhow::Result<T> {
     let interval = Duration::from_secs_f64(1.0 / run.batches_per_second);
     let count = (run.time.as_secs_f64() * run.batches_per_second).ceil() as u64;
-    let mut stamped = Stamped::new(run)?;
+    let mut stamped = Stamped::new(run.topic, run.shape)?;
     let mut sender = Connection::open(address)?;
     let mut answers = sender.second()?;
     let (stop, left) = (AtomicBool::new(false), AtomicBool::new(false));

@@ -170,9 +170,15 @@ pub(crate) fn end_offset(address: &str, name: &str, index: i32) -> anyhow::Resul
         .context("an answer without the partition")
 }
 
-/// Records in a topic from which none was deleted.
+/// Records in a topic from which none was deleted. Kafka may name no leader for a while after it has
+/// served already, when its own registration comes through.
 pub(crate) fn records(address: &str, name: &str, partitions: i32) -> anyhow::Result<i64> {
-    Ok(end_offsets(address, name, 0..partitions)?.iter().sum())
+    let mut records = 0;
+    retry(&format!("ask {name} for its ends"), || {
+        records = end_offsets(address, name, 0..partitions)?.iter().sum();
+        Ok(())
+    })?;
+    Ok(records)
 }
 
 fn end_offsets(address: &str, name: &str, indexes: Range<i32>) -> anyhow::Result<Vec<i64>> {
