@@ -41,6 +41,14 @@ pub struct Broker {
     /// Largest record batch in bytes, header included. Default 1048588.
     #[serde(deserialize_with = "quantity::bytes")]
     pub message_max_bytes: i32,
+    /// Whether the broker looks at the records of every batch it takes: their lengths, keys on compacted
+    /// topics, timestamps. False trusts batch headers alone (Kafka always looks). Default true.
+    pub check_records: bool,
+    /// Most bytes that the records of one compressed batch may unpack to. Default 268435456 (256 MiB; Kafka: no limit).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub decompressed_max_bytes: usize,
+    /// Most bytes that one byte of a compressed batch may unpack to; 16 MiB are always allowed. Default 1000 (Kafka: no limit).
+    pub decompressed_max_ratio: u32,
     /// Defaults of every topic's log.
     pub log: Log,
     /// When the log is forced to disk.
@@ -223,6 +231,16 @@ impl Broker {
                 self.message_max_bytes
             ),
         )?;
+        within(
+            "decompressed_max_ratio",
+            self.decompressed_max_ratio,
+            1..=u32::MAX,
+        )?;
+        require(
+            self.decompressed_max_bytes >= 1024 * 1024,
+            "decompressed_max_bytes",
+            "must be at least 1 MiB",
+        )?;
         within("max_connections", self.max_connections, 1..=i32::MAX)?;
         within(
             "connections_max_idle_ms",
@@ -269,6 +287,9 @@ impl Default for Broker {
             auto_create_topics_enable: true,
             delete_topic_enable: true,
             message_max_bytes: 1_048_588,
+            check_records: true,
+            decompressed_max_bytes: 268_435_456,
+            decompressed_max_ratio: 1000,
             log: Log::default(),
             flush: Flush::default(),
             offsets_topic_num_partitions: 50,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::records as peer;
 use logway_protocol::batch::{
     BATCH_HEADER_SIZE, BatchError, BatchHeader, TimestampType, set_base_offset, set_leader_epoch,
-    set_log_append_time, set_producer, split_batches, verify_crc,
+    set_max_timestamp, set_producer, split_batches, verify_crc,
 };
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
@@ -348,7 +348,7 @@ fn patches_of_a_finished_batch_keep_it_valid() {
     assert_eq!(header.next_offset(), i64::MAX - 7);
     assert_eq!(header.encode(), batch[..BATCH_HEADER_SIZE]);
 
-    set_log_append_time(&mut batch, 5).unwrap();
+    set_max_timestamp(&mut batch, TimestampType::LogAppendTime, 5).unwrap();
     verify_crc(&batch).unwrap();
     let batch = batch.freeze();
     let stamped = decode_records(&batch, LIMIT).unwrap();

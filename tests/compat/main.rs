@@ -13,6 +13,9 @@ mod folders;
 mod kafka_tools;
 mod kcat;
 mod node;
+#[path = "../../broker/tests/odd/mod.rs"]
+mod odd;
+mod odd_batches;
 mod peers;
 mod python;
 mod sequences;

@@ -262,7 +262,6 @@ pub(crate) struct TopicConfig {
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) flush_messages: i64,
     pub(crate) flush_ms: i64,
-    pub(crate) min_insync_replicas: i64,
     pub(crate) compacted: bool,
     pub(crate) deletes: bool,
 }
@@ -305,7 +304,6 @@ impl TopicConfig {
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             flush_messages: number("flush.messages"),
             flush_ms: number("flush.ms"),
-            min_insync_replicas: number("min.insync.replicas"),
             compacted: policy.split(',').any(|part| part.trim() == "compact"),
             deletes: policy.split(',').any(|part| part.trim() == "delete"),
         }

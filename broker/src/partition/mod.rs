@@ -17,6 +17,7 @@ mod producer_state;
 mod registry;
 mod restore;
 mod snapshot;
+mod sole_batch;
 mod transactions;
 mod waiting;
 
@@ -44,6 +45,7 @@ pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;
 pub(crate) use self::waiting::{FetchWaiter, Registration};
+pub(crate) use self::sole_batch::sole_batch;
 
 #[cfg(test)]
 mod tests;

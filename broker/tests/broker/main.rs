@@ -10,6 +10,9 @@ mod groups;
 mod harness;
 mod isolation;
 mod many;
+#[path = "../odd/mod.rs"]
+mod odd;
+mod odd_batches;
 mod page;
 mod produce;
 mod restart;
