@@ -8,6 +8,7 @@
     reason = "a seed, or what was not run, belongs in the test's output"
 )]
 
+mod alter_configs;
 mod dump;
 mod folders;
 mod kafka_tools;

@@ -6,8 +6,10 @@ use logway_journal::ReadError;
 use logway_protocol::ErrorCode;
 use logway_protocol::walk::Missed;
 
-use crate::metadata::{CreateTopicError, DeleteTopicError, MetadataError, TopicError};
-use crate::partition::{AppendError, Availability, BatchRefusal, SequenceError};
+use crate::metadata::{AlterError, CreateTopicError, DeleteTopicError, MetadataError, TopicError};
+use crate::partition::{
+    AppendError, Availability, BatchRefusal, DeleteRecordsError, SequenceError,
+};
 
 /// An error as clients see it.
 pub(crate) trait Code {
@@ -115,6 +117,30 @@ impl Code for CreateTopicError {
             | CreateTopicError::AssignmentWithPartitions => ErrorCode::InvalidRequest,
             CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             CreateTopicError::Setting(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for AlterError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            AlterError::NoName => ErrorCode::InvalidRequest,
+            AlterError::Name(_) => ErrorCode::InvalidTopicException,
+            AlterError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+            AlterError::NotAList { .. } | AlterError::Setting(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for DeleteRecordsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            DeleteRecordsError::Policy => ErrorCode::PolicyViolation,
+            DeleteRecordsError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            DeleteRecordsError::Unavailable(availability) => of_availability(*availability),
+            DeleteRecordsError::Log(_) | DeleteRecordsError::Checkpoint(_) => {
+                ErrorCode::KafkaStorageError
+            }
         }
     }
 }

@@ -284,7 +284,7 @@ impl Partition {
     }
 
     /// What the checkpoint files say of this partition now.
-    fn log_state(&self) -> Option<(String, LogState)> {
+    pub(super) fn log_state(&self) -> Option<(String, LogState)> {
         let writer = self.writer.lock();
         let log = writer.log.as_ref()?;
         let state = LogState {

@@ -9,6 +9,7 @@
 mod append;
 mod bulk;
 mod check;
+mod delete_records;
 mod epochs;
 mod flusher;
 mod keeper;
@@ -39,13 +40,14 @@ use self::waiting::FetchWaiters;
 
 pub(crate) use self::append::AppendError;
 pub(crate) use self::check::{BatchRefusal, client_batch};
+pub(crate) use self::delete_records::DeleteRecordsError;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::opening::note_lowered;
 pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;
-pub(crate) use self::waiting::{FetchWaiter, Registration};
 pub(crate) use self::sole_batch::sole_batch;
+pub(crate) use self::waiting::{FetchWaiter, Registration};
 
 #[cfg(test)]
 mod tests;

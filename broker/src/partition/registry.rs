@@ -121,6 +121,11 @@ impl Partitions {
         &self.flusher
     }
 
+    /// Checkpoints of all logs; never locked by who holds a partition's writer.
+    pub(super) fn data_dir(&self) -> &Mutex<DataDir> {
+        &self.opener.data_dir
+    }
+
     /// Whether clients may not write to the topic: it is a coordinator's.
     pub(crate) fn is_reserved(&self, topic: &str) -> bool {
         is_internal_topic(topic)

@@ -42,8 +42,8 @@ pub(crate) struct Exchange {
     prefix: String,
 }
 
-/// One connection; None once the broker has closed it.
-struct Connection {
+/// One connection to a broker.
+pub(crate) struct Connection {
     stream: TcpStream,
     correlation_id: i32,
 }
@@ -77,7 +77,7 @@ impl Exchange {
     pub(crate) async fn seen(&self, number: usize, case: &Case) -> String {
         let topic = format!("{}-{number}", self.prefix);
         let mut connection = Connection::open(self.addr).await;
-        let id = connection.create(&topic, case).await;
+        let id = connection.create(&topic, case.configs).await;
         for batch in &case.before {
             let request = produce(1, &topic, id, vec![(0, Some(batch.clone()))]);
             let answer = connection.ask(9, &request).await.expect("an answer");
@@ -118,7 +118,7 @@ fn produce(acks: i16, topic: &str, id: Uuid, data: Vec<(i32, Option<Bytes>)>) ->
 }
 
 impl Connection {
-    async fn open(addr: SocketAddr) -> Connection {
+    pub(crate) async fn open(addr: SocketAddr) -> Connection {
         let stream = TcpStream::connect(addr).await.expect("the broker listens");
         stream.set_nodelay(true).expect("a socket");
         Connection {
@@ -134,7 +134,12 @@ impl Connection {
         let _closed = self.stream.write_all(&frame.expect("encodes")).await;
     }
 
-    async fn ask<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
+    /// The answer to a request; none if the broker closed the connection.
+    pub(crate) async fn ask<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response> {
         self.send(version, request).await;
         let frame = tokio::time::timeout(PATIENCE, self.frame());
         let frame = frame.await.expect("the broker answers or closes")?;
@@ -150,8 +155,9 @@ impl Connection {
         Some(frame.freeze())
     }
 
-    async fn create(&mut self, name: &str, case: &Case) -> Uuid {
-        let configs = case.configs.iter().chain(&[("retention.ms", "-1")]);
+    /// Creates a topic of two partitions and waits until the first has a leader.
+    pub(crate) async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> Uuid {
+        let configs = configs.iter().chain(&[("retention.ms", "-1")]);
         let configs = configs.map(|(name, value)| CreatableTopicConfig {
             name: Text::from(*name),
             value: Some(Text::from(*value)),

@@ -6,4 +6,4 @@ mod cases;
 mod exchange;
 
 pub(crate) use cases::all;
-pub(crate) use exchange::Exchange;
+pub(crate) use exchange::{Connection, Exchange};
