@@ -12,7 +12,7 @@ use logway_protocol::message::incremental_alter_configs::{
 };
 use logway_protocol::{ErrorCode, Text};
 
-use crate::odd::Connection;
+use crate::odd::exchange::Connection;
 use crate::{broker, peers};
 
 const TOPIC: i8 = 2;

@@ -72,10 +72,10 @@ pub(super) async fn run(
         };
         verdicts.push(match judged {
             Ok(change) => {
-                changes.extend(change.map(|change| {
+                if let Some(change) = change {
+                    changes.push(change);
                     places.push(verdicts.len());
-                    change
-                }));
+                }
                 (ErrorCode::None, None)
             }
             Err((code, text)) => (code, Some(Text::from(text))),

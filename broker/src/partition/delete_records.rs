@@ -65,9 +65,8 @@ impl Partition {
         }
         let mut writer = self.writer.lock();
         let availability = self.availability();
-        let log = match (availability, writer.log.as_mut()) {
-            (Availability::Online, Some(log)) => log,
-            _ => return Err(DeleteRecordsError::Unavailable(availability)),
+        let (Availability::Online, Some(log)) = (availability, writer.log.as_mut()) else {
+            return Err(DeleteRecordsError::Unavailable(availability));
         };
         let high_watermark = self.high_watermark();
         let offset = offset.unwrap_or(high_watermark);

@@ -10,10 +10,10 @@ use logway_protocol::{ErrorCode, Text};
 
 use crate::harness::{Client, Server, batch};
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+pub(crate) const TOPIC: i8 = 2;
+pub(crate) const BROKER: i8 = 4;
 
-async fn describe(
+pub(crate) async fn describe(
     client: &mut Client,
     kind: i8,
     name: &str,

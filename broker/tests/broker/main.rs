@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
+mod alter;
 mod configs;
+mod delete_records;
 mod fetch;
 mod fetch_sessions;
 mod groups;

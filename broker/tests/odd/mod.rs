@@ -3,7 +3,7 @@
 
 pub(crate) mod batch;
 mod cases;
-mod exchange;
+pub(crate) mod exchange;
 
 pub(crate) use cases::all;
-pub(crate) use exchange::{Connection, Exchange};
+pub(crate) use exchange::Exchange;
