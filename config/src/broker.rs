@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** every default is Kafka's unless the field says otherwise and why.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 
@@ -79,6 +82,10 @@ pub struct Broker {
     pub socket_request_max_bytes: i32,
     /// Most client connections at one time. Default 10000 (Kafka: no limit; here everything has one).
     pub max_connections: i32,
+    /// Most client connections from one address; 0 only admits those with an override. Default 2147483647.
+    pub max_connections_per_ip: i32,
+    /// Other bounds for single addresses, `ADDRESS:COUNT` separated by commas. Default: none.
+    pub max_connections_per_ip_overrides: String,
     /// Milliseconds after which a silent connection is closed. Default 600000.
     #[serde(deserialize_with = "quantity::ms")]
     pub connections_max_idle_ms: u64,
@@ -181,6 +188,13 @@ impl Broker {
         self.check_limits()
     }
 
+    /// The bounds of `max_connections_per_ip_overrides`; what is malformed is left out, see `check`.
+    #[must_use]
+    pub fn connection_overrides(&self) -> Vec<(IpAddr, i32)> {
+        let overrides = split_overrides(&self.max_connections_per_ip_overrides);
+        overrides.into_iter().flatten().collect()
+    }
+
     fn check_groups(&self) -> Result<(), Violation> {
         within(
             "offsets_topic_num_partitions",
@@ -243,6 +257,16 @@ impl Broker {
         )?;
         within("max_connections", self.max_connections, 1..=i32::MAX)?;
         within(
+            "max_connections_per_ip",
+            self.max_connections_per_ip,
+            0..=i32::MAX,
+        )?;
+        let overrides = split_overrides(&self.max_connections_per_ip_overrides);
+        if let Some(Err(problem)) = overrides.into_iter().find(Result::is_err) {
+            let name = "max_connections_per_ip_overrides";
+            return Err(Violation::new(name, problem));
+        }
+        within(
             "connections_max_idle_ms",
             self.connections_max_idle_ms,
             1..=u64::MAX,
@@ -265,6 +289,23 @@ impl Broker {
             1..=u64::MAX,
         )
     }
+}
+
+/// Reads `ADDRESS:COUNT,ADDRESS:COUNT`; an IPv6 address may stand in brackets.
+fn split_overrides(text: &str) -> Vec<Result<(IpAddr, i32), String>> {
+    let items = text
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty());
+    let read = |item: &str| {
+        let (address, count) = item.rsplit_once(':')?;
+        let address = address.trim_matches(['[', ']']).parse().ok()?;
+        let count = count.parse().ok().filter(|count| *count >= 0)?;
+        Some((address, count))
+    };
+    items
+        .map(|item| read(item).ok_or_else(|| format!("`{item}` is not ADDRESS:COUNT")))
+        .collect()
 }
 
 impl Settings for Broker {
@@ -302,6 +343,8 @@ impl Default for Broker {
             group_max_size: 10_000,
             socket_request_max_bytes: 104_857_600,
             max_connections: 10_000,
+            max_connections_per_ip: i32::MAX,
+            max_connections_per_ip_overrides: String::new(),
             connections_max_idle_ms: 600_000,
             queued_max_bytes: 268_435_456,
             fetch_max_bytes: 57_671_680,

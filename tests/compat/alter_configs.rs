@@ -23,6 +23,8 @@ const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 type Operation = (&'static str, i8, Option<&'static str>);
+/// Settings with their values.
+type Values = &'static [(&'static str, Option<&'static str>)];
 type Resource = (i8, &'static str, &'static [Operation]);
 
 /// Requests one after the other: each changes what the ones before it left.
@@ -99,7 +101,7 @@ const INCREMENTAL: &[(&[Resource], bool)] = &[
 ];
 
 /// The same with the older request, which replaces everything.
-const LEGACY: &[&[(&str, &[(&str, Option<&str>)])]] = &[
+const LEGACY: &[&[(&str, Values)]] = &[
     &[(
         "b",
         &[("retention.ms", Some("1000")), ("segment.ms", Some("2000"))],
@@ -151,7 +153,7 @@ async fn incremental(at: &mut Connection, resources: &[Resource], validate_only:
     lines.join("; ")
 }
 
-async fn legacy(at: &mut Connection, resources: &[(&str, &[(&str, Option<&str>)])]) -> String {
+async fn legacy(at: &mut Connection, resources: &[(&str, Values)]) -> String {
     let resources = resources.iter().map(|(name, configs)| {
         let configs = configs.iter().map(|(name, value)| AlterableConfig {
             name: Text::from(*name),

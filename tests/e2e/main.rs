@@ -3,6 +3,7 @@
 
 mod commands;
 mod mistakes;
+mod open_files;
 mod up;
 
 use std::path::Path;
