@@ -1,53 +1,27 @@
 //! A broker that may open no more files: it answers with errors or waits, loses nothing, and serves
 //! again as soon as descriptors are free.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
 
 use harness::process::Process;
 use harness::{binary, eventually};
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
-use logway_protocol::header::{decode_response_header, encode_request};
 use logway_protocol::message::create_topics::{CreatableTopic, CreateTopicsRequest};
 use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::message::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
-use logway_protocol::{ErrorCode, Message, Request, Text};
+use logway_protocol::{ErrorCode, Text};
+
+use crate::wire::Client;
 
 /// Files that the broker may open.
 const OPEN_FILES: usize = 80;
 /// Partitions of the topic; most of their files are not open.
 const PARTITIONS: i32 = 8;
 
-struct Client(TcpStream);
-
 impl Client {
-    fn connect(address: &str) -> Client {
-        let stream = TcpStream::connect(address).expect("the kernel takes the connection");
-        let patience = Some(Duration::from_secs(60));
-        stream.set_read_timeout(patience).expect("a socket");
-        Client(stream)
-    }
-
-    fn send<R: Request>(&mut self, version: i16, request: &R) {
-        let frame = encode_request(1, Some("test"), version, request).expect("it encodes");
-        self.0.write_all(&frame).expect("the broker reads");
-    }
-
-    fn receive<R: Request>(&mut self, version: i16) -> R::Response {
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length).expect("an answer");
-        let length = usize::try_from(i32::from_be_bytes(length)).expect("a length");
-        let mut frame = vec![0; length];
-        self.0.read_exact(&mut frame).expect("a whole answer");
-        let (_, body) = decode_response_header(R::KEY, version, frame.into()).expect("a header");
-        R::Response::decode_version(body, version).expect("an answer")
-    }
-
     fn send_batch(&mut self, partition: i32, acks: i16) {
         let mut batch = BatchBuilder::new(Compression::None);
         batch.append(1000, None, Some(b"value"), &[]).expect("room");
