@@ -129,6 +129,15 @@ pub struct Log {
     /// Milliseconds between looks for expired segments (`log.retention.check.interval.ms`). Default 300000.
     #[serde(deserialize_with = "quantity::ms")]
     pub retention_check_interval_ms: u64,
+    /// Whose clock gives records their timestamp, `CreateTime` or `LogAppendTime` (`log.message.timestamp.type`).
+    /// Default `CreateTime`.
+    pub message_timestamp_type: String,
+    /// How far a timestamp may lie before the broker's clock (`log.message.timestamp.before.max.ms`). Default: any.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub message_timestamp_before_max_ms: i64,
+    /// How far a timestamp may lie after it (`log.message.timestamp.after.max.ms`). Default 3600000 (1 hour).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub message_timestamp_after_max_ms: i64,
 }
 
 /// When the log is forced to disk (Kafka: `log.flush.*`).
@@ -371,7 +380,16 @@ impl Log {
         within("retention_ms", self.retention_ms, -1..=i64::MAX)?;
         within("retention_bytes", self.retention_bytes, -1..=i64::MAX)?;
         let check = self.retention_check_interval_ms;
-        within("retention_check_interval_ms", check, 1..=86_400_000)
+        within("retention_check_interval_ms", check, 1..=86_400_000)?;
+        require(
+            ["CreateTime", "LogAppendTime"].contains(&self.message_timestamp_type.as_str()),
+            "message_timestamp_type",
+            "must be CreateTime or LogAppendTime",
+        )?;
+        let before = self.message_timestamp_before_max_ms;
+        within("message_timestamp_before_max_ms", before, 0..=i64::MAX)?;
+        let after = self.message_timestamp_after_max_ms;
+        within("message_timestamp_after_max_ms", after, 0..=i64::MAX)
     }
 }
 
@@ -385,6 +403,9 @@ impl Default for Log {
             retention_ms: 604_800_000,
             retention_bytes: -1,
             retention_check_interval_ms: 300_000,
+            message_timestamp_type: "CreateTime".to_owned(),
+            message_timestamp_before_max_ms: i64::MAX,
+            message_timestamp_after_max_ms: 3_600_000,
         }
     }
 }

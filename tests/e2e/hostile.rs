@@ -23,6 +23,9 @@ use logway_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use logway_protocol::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use logway_protocol::message::offset_for_leader_epoch::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use logway_protocol::message::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use logway_protocol::{Request, Text, Uuid};
 
@@ -193,6 +196,16 @@ fn list_offsets() -> ListOffsetsRequest {
     }
 }
 
+fn leader_epoch() -> OffsetForLeaderEpochRequest {
+    OffsetForLeaderEpochRequest {
+        topics: vec![OffsetForLeaderTopic {
+            topic: Text::from("f"),
+            partitions: vec![OffsetForLeaderPartition::default()],
+        }],
+        ..OffsetForLeaderEpochRequest::default()
+    }
+}
+
 fn delete_records() -> DeleteRecordsRequest {
     DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
@@ -267,6 +280,9 @@ fn hostile_fields_are_answered_or_counted_and_cost_nothing() {
     }
     for version in [1, 5, 6, 7] {
         sender.overwrite(version, &list_offsets());
+    }
+    for version in 2..=4 {
+        sender.overwrite(version, &leader_epoch());
     }
     for version in 0..=2 {
         sender.overwrite(version, &delete_records());

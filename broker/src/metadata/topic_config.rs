@@ -341,6 +341,11 @@ pub(crate) fn broker_value(setting: &Setting, settings: &Settings) -> Option<Str
         "flush.ms" => settings.flush.ms?.to_string(),
         "index.interval.bytes" => settings.log.index_interval_bytes.to_string(),
         "max.message.bytes" => settings.message_max_bytes.to_string(),
+        "message.timestamp.after.max.ms" => settings.log.message_timestamp_after_max_ms.to_string(),
+        "message.timestamp.before.max.ms" => {
+            settings.log.message_timestamp_before_max_ms.to_string()
+        }
+        "message.timestamp.type" => settings.log.message_timestamp_type.clone(),
         "retention.bytes" => settings.log.retention_bytes.to_string(),
         "retention.ms" => settings.log.retention_ms.to_string(),
         "segment.bytes" => settings.log.segment_bytes.to_string(),

@@ -125,7 +125,10 @@ async fn settings_of_a_topic_are_kept() {
         "the broker's clock"
     );
     let (offset, timestamp) = client.offset("t", -3).await;
-    assert_eq!((offset, timestamp), (0, answer.log_append_time_ms));
+    let stamp = answer.log_append_time_ms;
+    assert_eq!((offset, timestamp), (0, stamp));
+    assert_eq!(client.offset("t", stamp).await, (0, stamp));
+    assert_eq!(client.offset("t", stamp + 1).await, (-1, -1));
     let large = client.produce("t", 1, batch(&[&"x".repeat(1000)])).await;
     assert_eq!(large.error_code, ErrorCode::MessageTooLarge.code());
 }

@@ -243,7 +243,7 @@ impl Connection {
         };
         let answer = self.ask(12, &request).await.expect("an answer");
         let data = &answer.responses[0].partitions[0];
-        let records = data.records.clone().unwrap_or_default();
+        let records = data.records.as_deref().cloned().unwrap_or_default();
         let mut read = 0;
         let mut notes = String::new();
         for batch in split_batches(&records) {
