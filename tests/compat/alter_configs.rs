@@ -12,6 +12,7 @@ use logway_protocol::message::incremental_alter_configs::{
 };
 use logway_protocol::{ErrorCode, Text};
 
+use crate::node::Kafka;
 use crate::odd::exchange::Connection;
 use crate::{broker, peers};
 
@@ -260,14 +261,13 @@ async fn differences(theirs: &mut Connection, ours: &mut Connection) -> Vec<Stri
 #[test]
 fn settings_change_as_in_kafka() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kafka) = peers::kafka_node(folder.path()) else {
-        return;
-    };
+    let Some(script) = peers::kafka() else { return };
+    let kafka = Kafka::start(script, folder.path());
     let logway = broker(folder.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let found = runtime.block_on(async {
         let at = |addr: &str| Connection::open(addr.parse().expect("IP:PORT"));
-        let mut theirs = at(kafka.bootstrap()).await;
+        let mut theirs = at(&kafka.address()).await;
         let mut ours = at(&logway.address("kafka")).await;
         differences(&mut theirs, &mut ours).await
     });

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::node::Kafka;
 use crate::odd::{Exchange, all};
 use crate::{broker, peers};
 
@@ -31,13 +32,12 @@ async fn differences(exchange: &Exchange, who: &str, kafka: bool) -> Vec<String>
 #[test]
 fn kafka_and_logway_take_and_refuse_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kafka) = peers::kafka_node(folder.path()) else {
-        return;
-    };
+    let Some(script) = peers::kafka() else { return };
+    let kafka = Kafka::start(script, folder.path());
     let logway = broker(folder.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let found = runtime.block_on(async {
-        let theirs = exchange(kafka.bootstrap(), "odd");
+        let theirs = exchange(&kafka.address(), "odd");
         let ours = exchange(&logway.address("kafka"), "odd");
         let mut found = differences(&theirs, "kafka", true).await;
         found.extend(differences(&ours, "logway", false).await);

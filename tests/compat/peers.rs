@@ -1,7 +1,7 @@
 //! Finds the peers, and says which are missing.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A peer that is not there: fails where peers are required, else says so.
@@ -82,48 +82,4 @@ pub(crate) fn ok(command: &mut Command, input: &str) -> String {
         output.status
     );
     stdout
-}
-
-/// One node of Apache Kafka for one test, stopped and dropped with this value.
-pub(crate) struct KafkaNode {
-    script: PathBuf,
-    run: PathBuf,
-    port: u16,
-    bootstrap: String,
-}
-
-/// Starts a node. Only where `LOGWAY_KAFKA_PEER` names the script that can.
-pub(crate) fn kafka_node(folder: &Path) -> Option<KafkaNode> {
-    let script = kafka()?;
-    let mut node = KafkaNode {
-        script,
-        run: folder.join("kafka"),
-        port: harness::free_address().port(),
-        bootstrap: String::new(),
-    };
-    ok(&mut node.command(&["start", "1"]), "");
-    node.bootstrap = ok(&mut node.command(&["bootstrap"]), "").trim().to_owned();
-    Some(node)
-}
-
-impl KafkaNode {
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.script);
-        command
-            .args(args)
-            .env("KAFKA_RUN", &self.run)
-            .env("KAFKA_PORT", self.port.to_string());
-        command
-    }
-
-    /// Where clients connect to, `HOST:PORT`.
-    pub(crate) fn bootstrap(&self) -> &str {
-        &self.bootstrap
-    }
-}
-
-impl Drop for KafkaNode {
-    fn drop(&mut self) {
-        run(&mut self.command(&["stop"]), "");
-    }
 }
