@@ -81,6 +81,8 @@ fn own(s: &Settings) -> Vec<Row> {
         ("log.retention.check.interval.ms", s.log.retention_check_interval_ms.to_string(), LONG, "Time between looks for expired segments."),
         ("max.connections", s.max_connections.to_string(), INT, "Most client connections at one time."),
         ("max.incremental.fetch.session.cache.slots", s.max_incremental_fetch_session_cache_slots.to_string(), INT, "Fetch sessions kept at once."),
+        ("max.connections.per.ip", s.max_connections_per_ip.to_string(), INT, "Most client connections from one address."),
+        ("max.connections.per.ip.overrides", s.max_connections_per_ip_overrides.clone(), TEXT, "Other bounds for single addresses."),
         ("node.id", s.node_id.to_string(), INT, "Number of this node."),
         ("num.partitions", s.num_partitions.to_string(), INT, "Partitions of a topic that is created without a number."),
         ("offset.metadata.max.bytes", s.offset_metadata_max_bytes.to_string(), INT, "Largest metadata text of a committed offset."),

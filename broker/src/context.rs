@@ -12,7 +12,7 @@ use crate::group::GroupCoordinator;
 use crate::handler::FetchSessions;
 use crate::metadata::{Metadata, ProducerIds, Topics};
 use crate::metrics::Metrics;
-use crate::net::ByteBudget;
+use crate::net::{Admission, ByteBudget};
 use crate::partition::Partitions;
 
 /// Where clients are told to connect to.
@@ -46,7 +46,7 @@ pub(crate) struct Context {
     pub(crate) idle_max: Duration,
     /// A peer that announced bytes and sends none, or takes none of its replies, is cut off then.
     pub(crate) stall_max: Duration,
-    pub(crate) connections_max: usize,
+    pub(crate) admission: Admission,
 }
 
 impl Context {

@@ -25,8 +25,9 @@ use crate::metadata::{
     Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics, metadata_folder,
 };
 use crate::metrics::Metrics;
-use crate::net::{ByteBudget, Listener};
+use crate::net::{Admission, ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
+use crate::open_files;
 use crate::partition::{Keeper, Partitions, PartitionsError, note_lowered};
 
 /// Longest pause of a peer in the middle of a request or of its reply.
@@ -104,6 +105,8 @@ impl Broker {
             .check()
             .map_err(|violation| StartError::Settings(violation.to_string()))?;
         let settings = Arc::new(settings);
+        // First: what may stay open is reckoned from it.
+        open_files::raise_limit();
         let bind = |addr, setting| {
             move |source| StartError::Bind {
                 addr,
@@ -266,9 +269,23 @@ fn context(
         cutting: CancellationToken::new(),
         idle_max: Duration::from_millis(settings.connections_max_idle_ms),
         stall_max: STALL_MAX.min(Duration::from_millis(settings.connections_max_idle_ms)),
-        connections_max: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        admission: admission(settings),
         settings: Arc::clone(settings),
     })
+}
+
+/// Bounds on connections: the settings', and what the process may open.
+fn admission(settings: &Settings) -> Admission {
+    let limit = open_files::limit();
+    let room = open_files::connections_max(limit);
+    if usize::try_from(settings.max_connections).is_ok_and(|asked| asked > room) {
+        let limit = limit.unwrap_or_default();
+        warn!(
+            connections = room,
+            "max_connections is more than the limit of {limit} open files leaves room for (ulimit -n)"
+        );
+    }
+    Admission::new(settings, room)
 }
 
 /// What clients are told: the advertised address, else the one listened on.

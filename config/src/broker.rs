@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** every default is Kafka's unless the field says otherwise and why.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use serde::Deserialize;
 
@@ -41,6 +44,14 @@ pub struct Broker {
     /// Largest record batch in bytes, header included. Default 1048588.
     #[serde(deserialize_with = "quantity::bytes")]
     pub message_max_bytes: i32,
+    /// Whether the broker looks at the records of every batch it takes: their lengths, keys on compacted
+    /// topics, timestamps. False trusts batch headers alone (Kafka always looks). Default true.
+    pub check_records: bool,
+    /// Most bytes that the records of one compressed batch may unpack to. Default 268435456 (256 MiB; Kafka: no limit).
+    #[serde(deserialize_with = "quantity::bytes")]
+    pub decompressed_max_bytes: usize,
+    /// Most bytes that one byte of a compressed batch may unpack to; 16 MiB are always allowed. Default 1000 (Kafka: no limit).
+    pub decompressed_max_ratio: u32,
     /// Defaults of every topic's log.
     pub log: Log,
     /// When the log is forced to disk.
@@ -71,6 +82,10 @@ pub struct Broker {
     pub socket_request_max_bytes: i32,
     /// Most client connections at one time. Default 10000 (Kafka: no limit; here everything has one).
     pub max_connections: i32,
+    /// Most client connections from one address; 0 only admits those with an override. Default 2147483647.
+    pub max_connections_per_ip: i32,
+    /// Other bounds for single addresses, `ADDRESS:COUNT` separated by commas. Default: none.
+    pub max_connections_per_ip_overrides: String,
     /// Milliseconds after which a silent connection is closed. Default 600000.
     #[serde(deserialize_with = "quantity::ms")]
     pub connections_max_idle_ms: u64,
@@ -114,6 +129,15 @@ pub struct Log {
     /// Milliseconds between looks for expired segments (`log.retention.check.interval.ms`). Default 300000.
     #[serde(deserialize_with = "quantity::ms")]
     pub retention_check_interval_ms: u64,
+    /// Whose clock gives records their timestamp, `CreateTime` or `LogAppendTime` (`log.message.timestamp.type`).
+    /// Default `CreateTime`.
+    pub message_timestamp_type: String,
+    /// How far a timestamp may lie before the broker's clock (`log.message.timestamp.before.max.ms`). Default: any.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub message_timestamp_before_max_ms: i64,
+    /// How far a timestamp may lie after it (`log.message.timestamp.after.max.ms`). Default 3600000 (1 hour).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub message_timestamp_after_max_ms: i64,
 }
 
 /// When the log is forced to disk (Kafka: `log.flush.*`).
@@ -173,6 +197,13 @@ impl Broker {
         self.check_limits()
     }
 
+    /// The bounds of `max_connections_per_ip_overrides`; what is malformed is left out, see `check`.
+    #[must_use]
+    pub fn connection_overrides(&self) -> Vec<(IpAddr, i32)> {
+        let overrides = split_overrides(&self.max_connections_per_ip_overrides);
+        overrides.into_iter().flatten().collect()
+    }
+
     fn check_groups(&self) -> Result<(), Violation> {
         within(
             "offsets_topic_num_partitions",
@@ -223,7 +254,27 @@ impl Broker {
                 self.message_max_bytes
             ),
         )?;
+        within(
+            "decompressed_max_ratio",
+            self.decompressed_max_ratio,
+            1..=u32::MAX,
+        )?;
+        require(
+            self.decompressed_max_bytes >= 1024 * 1024,
+            "decompressed_max_bytes",
+            "must be at least 1 MiB",
+        )?;
         within("max_connections", self.max_connections, 1..=i32::MAX)?;
+        within(
+            "max_connections_per_ip",
+            self.max_connections_per_ip,
+            0..=i32::MAX,
+        )?;
+        let overrides = split_overrides(&self.max_connections_per_ip_overrides);
+        if let Some(Err(problem)) = overrides.into_iter().find(Result::is_err) {
+            let name = "max_connections_per_ip_overrides";
+            return Err(Violation::new(name, problem));
+        }
         within(
             "connections_max_idle_ms",
             self.connections_max_idle_ms,
@@ -249,6 +300,23 @@ impl Broker {
     }
 }
 
+/// Reads `ADDRESS:COUNT,ADDRESS:COUNT`; an IPv6 address may stand in brackets.
+fn split_overrides(text: &str) -> Vec<Result<(IpAddr, i32), String>> {
+    let items = text
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty());
+    let read = |item: &str| {
+        let (address, count) = item.rsplit_once(':')?;
+        let address = address.trim_matches(['[', ']']).parse().ok()?;
+        let count = count.parse().ok().filter(|count| *count >= 0)?;
+        Some((address, count))
+    };
+    items
+        .map(|item| read(item).ok_or_else(|| format!("`{item}` is not ADDRESS:COUNT")))
+        .collect()
+}
+
 impl Settings for Broker {
     fn check(&self) -> Result<(), Violation> {
         Broker::check(self)
@@ -269,6 +337,9 @@ impl Default for Broker {
             auto_create_topics_enable: true,
             delete_topic_enable: true,
             message_max_bytes: 1_048_588,
+            check_records: true,
+            decompressed_max_bytes: 268_435_456,
+            decompressed_max_ratio: 1000,
             log: Log::default(),
             flush: Flush::default(),
             offsets_topic_num_partitions: 50,
@@ -281,6 +352,8 @@ impl Default for Broker {
             group_max_size: 10_000,
             socket_request_max_bytes: 104_857_600,
             max_connections: 10_000,
+            max_connections_per_ip: i32::MAX,
+            max_connections_per_ip_overrides: String::new(),
             connections_max_idle_ms: 600_000,
             queued_max_bytes: 268_435_456,
             fetch_max_bytes: 57_671_680,
@@ -307,7 +380,16 @@ impl Log {
         within("retention_ms", self.retention_ms, -1..=i64::MAX)?;
         within("retention_bytes", self.retention_bytes, -1..=i64::MAX)?;
         let check = self.retention_check_interval_ms;
-        within("retention_check_interval_ms", check, 1..=86_400_000)
+        within("retention_check_interval_ms", check, 1..=86_400_000)?;
+        require(
+            ["CreateTime", "LogAppendTime"].contains(&self.message_timestamp_type.as_str()),
+            "message_timestamp_type",
+            "must be CreateTime or LogAppendTime",
+        )?;
+        let before = self.message_timestamp_before_max_ms;
+        within("message_timestamp_before_max_ms", before, 0..=i64::MAX)?;
+        let after = self.message_timestamp_after_max_ms;
+        within("message_timestamp_after_max_ms", after, 0..=i64::MAX)
     }
 }
 
@@ -321,6 +403,9 @@ impl Default for Log {
             retention_ms: 604_800_000,
             retention_bytes: -1,
             retention_check_interval_ms: 300_000,
+            message_timestamp_type: "CreateTime".to_owned(),
+            message_timestamp_before_max_ms: i64::MAX,
+            message_timestamp_after_max_ms: 3_600_000,
         }
     }
 }

@@ -181,7 +181,8 @@ impl DataDir {
     }
 
     /// Replaces the lines of some logs in both checkpoints, durably: to be called before anything is
-    /// appended to logs whose recovery points have become lower than their lines say.
+    /// appended to logs whose recovery points have become lower than their lines say, and before it is
+    /// said that records were deleted, so that they do not come back after a crash.
     pub fn note_logs<'a>(
         &mut self,
         states: impl IntoIterator<Item = (&'a str, LogState)>,

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use logway_protocol::batch::BatchError;
+use rustix::io::Errno;
 
 use crate::walk::BatchFault;
 
@@ -44,6 +45,21 @@ impl DiskError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         )
     }
+}
+
+impl DiskError {
+    /// Whether the process, or the system, may open no more files: nothing was written or synced, and
+    /// the operation works again once others are closed.
+    #[must_use]
+    pub fn is_out_of_files(&self) -> bool {
+        is_out_of_files(&self.source)
+    }
+}
+
+/// Only opening a file fails so, never a write or a sync.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(code, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Why a log cannot be opened.
@@ -143,7 +159,7 @@ pub enum ChangeError {
     Sync(#[from] SyncError),
 }
 
-/// A sync failed: the log is poisoned.
+/// A sync failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// An earlier sync has failed; trying again would hide what was lost.
@@ -152,7 +168,16 @@ pub enum SyncError {
         /// The log's folder.
         dir: PathBuf,
     },
-    /// This one failed.
-    #[error("cannot make the log durable; it takes no more writes")]
+    /// This one failed. The log takes no more writes, unless no file could be opened.
+    #[error("cannot make the log durable")]
     Disk(#[from] DiskError),
+}
+
+impl SyncError {
+    /// Whether nothing was synced for want of file descriptors: the one failure after which it is
+    /// right to try again.
+    #[must_use]
+    pub fn is_out_of_files(&self) -> bool {
+        matches!(self, SyncError::Disk(error) if error.is_out_of_files())
+    }
 }

@@ -11,7 +11,7 @@ use logway_protocol::batch::{BATCH_HEADER_SIZE, BATCH_OVERHEAD, BatchError, Batc
 use crate::active::ActiveSegment;
 use crate::config::LogConfig;
 use crate::epoch::Epochs;
-use crate::error::{AppendError, ChangeError, DiskError};
+use crate::error::{AppendError, ChangeError, DiskError, is_out_of_files};
 use crate::open::remove_segment;
 use crate::reader::{LogReader, read_error};
 use crate::segment::{LOG_SUFFIX, SegmentView, path_of};
@@ -96,7 +96,9 @@ impl Log {
         let position = self.active.view.size;
         let log = &self.active.view.files.log;
         if let Err(error) = log.write_at([&prefix, rest], u64::from(position)) {
-            self.cut_off_failed_write(position);
+            if !is_out_of_files(&error) {
+                self.cut_off_failed_write(position);
+            }
             return Err(DiskError::of("append to", self.active_path())(error).into());
         }
         self.active.note(header, self.config.index_interval_bytes);
@@ -221,7 +223,9 @@ impl Log {
         }
         let synced = self.shared.disk.sync_dir(&self.shared.dir);
         if let Err(error) = synced {
-            self.shared.poison();
+            if !is_out_of_files(&error) {
+                self.shared.poison();
+            }
             return Err(DiskError::of("sync", &*self.shared.dir)(error));
         }
         self.durable.note_dir_synced();

@@ -122,7 +122,8 @@ impl SyncTarget {
             return Err(SyncError::Poisoned { dir });
         }
         let result = self.sync_all();
-        if result.is_err() {
+        // A file that could not even be opened was not synced badly: nothing is known to be lost.
+        if result.as_ref().is_err_and(|error| !error.is_out_of_files()) {
             self.shared.poison();
         }
         Ok(result.map(|()| self.synced)?)

@@ -16,7 +16,7 @@ use crate::crc::crc32c;
 
 pub use error::BatchError;
 pub(crate) use patch::seal;
-pub use patch::{set_base_offset, set_leader_epoch, set_log_append_time, set_producer};
+pub use patch::{set_base_offset, set_leader_epoch, set_max_timestamp, set_producer};
 
 /// Bytes of a batch before its first record.
 pub const BATCH_HEADER_SIZE: usize = 61;

@@ -4,7 +4,7 @@
 //! Hallway: step 7, before a batch is appended.
 #![warn(clippy::indexing_slicing)]
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::batch::{self, BatchError, BatchHeader, TimestampType};
 use crate::compression::Compression;
@@ -14,6 +14,9 @@ use crate::input::{Input, SliceInput, Stop, StreamInput};
 pub(crate) const RECORD_SIZE_MIN: usize = 7;
 /// The smallest header: two one-byte lengths.
 pub(crate) const RECORD_HEADER_SIZE_MIN: usize = 2;
+
+/// The timestamp of a record without one.
+const NO_TIMESTAMP: i64 = -1;
 
 /// What is wrong with one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +76,8 @@ pub struct Walked {
     pub records_size: usize,
     /// Largest timestamp of the records themselves; -1 without records.
     pub max_timestamp: i64,
+    /// Smallest timestamp of the records that have one (-1 is none); `i64::MAX` if none has.
+    pub min_timestamp: i64,
     /// Offset delta of the first record with that timestamp.
     pub max_timestamp_offset_delta: i32,
 }
@@ -84,6 +89,8 @@ pub(crate) struct RecordHead {
     pub(crate) offset_delta: i32,
     /// Input position at which the record ends.
     pub(crate) end: usize,
+    /// Known once the key was passed over.
+    pub(crate) has_key: bool,
 }
 
 /// Checks the records of one whole batch as a producer may send it: as many as announced, offset
@@ -118,11 +125,15 @@ pub fn walk_records_with(batch: &[u8], rules: WalkRules) -> Result<Walked, Batch
     }
     let mut walked = Walked {
         records_size: 0,
-        max_timestamp: -1,
+        max_timestamp: NO_TIMESTAMP,
+        min_timestamp: i64::MAX,
         max_timestamp_offset_delta: -1,
     };
     let size = each_record(&header, records, rules, |head| {
         let timestamp = header.base_timestamp.wrapping_add(head.timestamp_delta);
+        if timestamp != NO_TIMESTAMP {
+            walked.min_timestamp = walked.min_timestamp.min(timestamp);
+        }
         if timestamp > walked.max_timestamp {
             walked.max_timestamp = timestamp;
             walked.max_timestamp_offset_delta = head.offset_delta;
@@ -131,6 +142,62 @@ pub fn walk_records_with(batch: &[u8], rules: WalkRules) -> Result<Walked, Batch
     })?;
     walked.records_size = size;
     Ok(walked)
+}
+
+/// What a topic demands of well-formed records.
+#[derive(Debug, Clone)]
+pub struct RecordDemands {
+    /// Most decompressed bytes that are looked at.
+    pub limit_bytes: usize,
+    /// Every record needs a key.
+    pub keys: bool,
+    /// Timestamps that are taken; if any are, a record without one (-1) is taken too.
+    pub timestamps: RangeInclusive<i64>,
+    /// Most records that are named.
+    pub named_max: usize,
+}
+
+/// Which demand a record misses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// It has no key.
+    Key,
+    /// Its timestamp is out of range.
+    Timestamp(i64),
+}
+
+/// Names the records of a batch that miss a demand, by their position from 0: for the answer to a
+/// producer whose batch a walk has found wanting. A malformed record is an error.
+pub fn records_that_miss(
+    batch: &[u8],
+    demands: &RecordDemands,
+) -> Result<Vec<(i32, Missed)>, BatchError> {
+    let (header, records) = batch::open(batch)?;
+    let rules = WalkRules {
+        limit_bytes: demands.limit_bytes,
+        keys_required: false,
+        gaps_allowed: false,
+    };
+    let mut found = Vec::new();
+    each_record(&header, records, rules, |head| {
+        let timestamp = match header.timestamp_type() {
+            TimestampType::CreateTime => header.base_timestamp.wrapping_add(head.timestamp_delta),
+            TimestampType::LogAppendTime => header.max_timestamp,
+        };
+        let without = timestamp == NO_TIMESTAMP && !demands.timestamps.is_empty();
+        let in_range = without || demands.timestamps.contains(&timestamp);
+        if demands.keys && !head.has_key {
+            found.push((head.offset_delta, Missed::Key));
+        } else if !in_range {
+            found.push((head.offset_delta, Missed::Timestamp(timestamp)));
+        }
+        if found.len() < demands.named_max {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(found)
 }
 
 /// Offset and timestamp of the first record that is not older than `timestamp`, if the batch has one.
@@ -234,7 +301,7 @@ impl Walk {
     /// Passes over one record.
     #[inline]
     fn record(&self, input: &mut impl Input, expected: i32) -> Result<RecordHead, Stop> {
-        let (head, announced) = read_head(input)?;
+        let (mut head, announced) = read_head(input)?;
         let actual = head.offset_delta;
         let in_order = if self.rules.gaps_allowed {
             (expected..=self.last).contains(&actual)
@@ -244,8 +311,8 @@ impl Walk {
         if !in_order {
             return Err(RecordFault::OffsetDelta { actual }.into());
         }
-        let key = skip_nullable(input, &head, "key")?;
-        if self.rules.keys_required && !key {
+        head.has_key = skip_nullable(input, &head, "key")?;
+        if self.rules.keys_required && !head.has_key {
             return Err(RecordFault::MissingKey.into());
         }
         skip_nullable(input, &head, "value")?;
@@ -281,6 +348,7 @@ pub(crate) fn read_head(input: &mut impl Input) -> Result<(RecordHead, i32), Sto
             timestamp_delta,
             offset_delta,
             end,
+            has_key: false,
         },
         announced,
     ))

@@ -7,13 +7,16 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::records as peer;
 use logway_protocol::batch::{
     BATCH_HEADER_SIZE, BatchError, BatchHeader, TimestampType, set_base_offset, set_leader_epoch,
-    set_log_append_time, set_producer, split_batches, verify_crc,
+    set_max_timestamp, set_producer, split_batches, verify_crc,
 };
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::control::{ControlType, EndTransaction, control_batch};
 use logway_protocol::record::{Record, decode_records, records};
-use logway_protocol::walk::{WalkRules, first_record_since, walk_records, walk_records_with};
+use logway_protocol::walk::{
+    Missed, RecordDemands, WalkRules, first_record_since, records_that_miss, walk_records,
+    walk_records_with,
+};
 use proptest::prelude::*;
 
 const LIMIT: usize = 1 << 20;
@@ -348,7 +351,7 @@ fn patches_of_a_finished_batch_keep_it_valid() {
     assert_eq!(header.next_offset(), i64::MAX - 7);
     assert_eq!(header.encode(), batch[..BATCH_HEADER_SIZE]);
 
-    set_log_append_time(&mut batch, 5).unwrap();
+    set_max_timestamp(&mut batch, TimestampType::LogAppendTime, 5).unwrap();
     verify_crc(&batch).unwrap();
     let batch = batch.freeze();
     let stamped = decode_records(&batch, LIMIT).unwrap();
@@ -420,6 +423,40 @@ fn a_compacted_topic_needs_keys() {
         matches!(error, BatchError::Record { index: 2, .. }),
         "{error}"
     );
+}
+
+#[test]
+fn records_that_miss_a_demand_are_named() {
+    let mut builder = BatchBuilder::new(Compression::Lz4);
+    let keys: [Option<&[u8]>; 4] = [Some(b"k"), None, Some(b""), Some(b"k")];
+    for (key, timestamp) in keys.into_iter().zip([10, 20, -1, 90]) {
+        builder.append(timestamp, key, Some(b"v"), &[]).unwrap();
+    }
+    let batch = builder.build().unwrap();
+    let demands = RecordDemands {
+        limit_bytes: LIMIT,
+        keys: true,
+        timestamps: 15..=50,
+        named_max: 10,
+    };
+    let missed = [
+        (0, Missed::Timestamp(10)),
+        (1, Missed::Key),
+        (3, Missed::Timestamp(90)),
+    ];
+    assert_eq!(records_that_miss(&batch, &demands).unwrap(), missed);
+    let few = RecordDemands {
+        named_max: 1,
+        ..demands.clone()
+    };
+    assert_eq!(records_that_miss(&batch, &few).unwrap(), missed[..1]);
+    let rules = WalkRules {
+        limit_bytes: LIMIT,
+        keys_required: false,
+        gaps_allowed: false,
+    };
+    let walked = walk_records_with(&batch, rules).unwrap();
+    assert_eq!((walked.min_timestamp, walked.max_timestamp), (10, 90));
 }
 
 #[test]

@@ -116,3 +116,61 @@ fn kafkas_tools_walk_through() {
     );
     assert!(broker.stop().success());
 }
+
+#[test]
+fn kafkas_tools_change_settings_and_delete_records() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = broker(folder.path());
+    let Some(tools) = tools(&broker) else { return };
+    let topic = ["--topic", "orders"];
+    let with = |more: &[&'static str]| [&topic[..], more].concat();
+    tools.ok(
+        "kafka-topics",
+        &with(&["--create", "--partitions", "1"]),
+        "",
+    );
+    let both = "retention.ms=3600000,cleanup.policy=[compact,delete]";
+    let said = tools.ok(
+        "kafka-configs",
+        &with(&["--alter", "--add-config", both]),
+        "",
+    );
+    assert_eq!(said.trim(), "Completed updating config for topic orders.");
+    let said = tools.ok("kafka-configs", &with(&["--describe"]), "");
+    // As Apache Kafka 4.3.1 has it.
+    assert_eq!(
+        said,
+        "Dynamic configs for topic orders are:\n  \
+         cleanup.policy=compact,delete sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete, DEFAULT_CONFIG:log.cleanup.policy=delete}\n  \
+         retention.ms=3600000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=3600000}\n"
+    );
+    let reset = with(&["--alter", "--delete-config", "cleanup.policy"]);
+    tools.ok("kafka-configs", &reset, "");
+    let bad = with(&["--alter", "--add-config", "retention.ms=soon"]);
+    let refused = peers::run(&mut tools.command("kafka-configs", &bad), "");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success()
+            && said.contains(
+                "Invalid value soon for configuration retention.ms: Not a number of type LONG"
+            ),
+        "{said}"
+    );
+
+    tools.ok("kafka-console-producer", &topic, "one\ntwo\nthree\n");
+    let offsets = folder.path().join("offsets.json");
+    let wanted = r#"{"partitions":[{"topic":"orders","partition":0,"offset":2}],"version":1}"#;
+    std::fs::write(&offsets, wanted).expect("a file");
+    let file = ["--offset-json-file", offsets.to_str().expect("UTF-8")];
+    let said = tools.ok("kafka-delete-records", &file, "");
+    assert!(
+        said.contains("partition: orders-0\tlow_watermark: 2"),
+        "{said}"
+    );
+    let earliest = with(&["--time", "-2"]);
+    assert_eq!(
+        tools.ok("kafka-get-offsets", &earliest, "").trim(),
+        "orders:0:2"
+    );
+    assert!(broker.stop().success());
+}

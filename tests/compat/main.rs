@@ -8,12 +8,16 @@
     reason = "a seed, or what was not run, belongs in the test's output"
 )]
 
+mod alter_configs;
 mod dump;
 mod folders;
 mod kafka_tools;
 mod kcat;
 mod many_partitions;
 mod node;
+#[path = "../../broker/tests/odd/mod.rs"]
+mod odd;
+mod odd_batches;
 mod peers;
 mod python;
 mod sequences;

@@ -2,8 +2,11 @@
 //! something is wrong.
 
 mod commands;
+mod hostile;
 mod mistakes;
+mod open_files;
 mod up;
+mod wire;
 
 use std::path::Path;
 

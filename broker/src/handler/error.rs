@@ -4,9 +4,12 @@
 
 use logway_journal::ReadError;
 use logway_protocol::ErrorCode;
+use logway_protocol::walk::Missed;
 
-use crate::metadata::{CreateTopicError, DeleteTopicError, MetadataError, TopicError};
-use crate::partition::{AppendError, Availability, BatchRefusal, SequenceError};
+use crate::metadata::{AlterError, CreateTopicError, DeleteTopicError, MetadataError, TopicError};
+use crate::partition::{
+    AppendError, Availability, BatchRefusal, DeleteRecordsError, SequenceError,
+};
 
 /// An error as clients see it.
 pub(crate) trait Code {
@@ -17,13 +20,26 @@ pub(crate) trait Code {
 impl Code for BatchRefusal {
     fn code(&self) -> ErrorCode {
         match self {
-            BatchRefusal::TooLarge { .. } => ErrorCode::MessageTooLarge,
-            BatchRefusal::Corrupt(_) => ErrorCode::CorruptMessage,
-            BatchRefusal::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
-            BatchRefusal::Timestamp { .. } => ErrorCode::InvalidTimestamp,
+            BatchRefusal::TooLarge { .. } | BatchRefusal::Unpacked { .. } => {
+                ErrorCode::MessageTooLarge
+            }
+            BatchRefusal::Corrupt(_) | BatchRefusal::Length(_) | BatchRefusal::UnknownMagic(_) => {
+                ErrorCode::CorruptMessage
+            }
+            BatchRefusal::ZstdTooEarly(_) | BatchRefusal::Codec(_) => {
+                ErrorCode::UnsupportedCompressionType
+            }
+            BatchRefusal::Epoch(_) => ErrorCode::InvalidProducerEpoch,
             // Fatal for the producer, and honest: there is no coordinator of transactions yet.
             BatchRefusal::Transactional => ErrorCode::InvalidTxnState,
-            BatchRefusal::NotOneBatch(_)
+            BatchRefusal::Timestamp(_) => ErrorCode::InvalidTimestamp,
+            BatchRefusal::Rejected(records) if records.iter().any(is_about_time) => {
+                ErrorCode::InvalidTimestamp
+            }
+            BatchRefusal::Rejected(_)
+            | BatchRefusal::NoBatch
+            | BatchRefusal::MoreThanOne
+            | BatchRefusal::Magic(_)
             | BatchRefusal::BaseOffset(_)
             | BatchRefusal::Count { .. }
             | BatchRefusal::Control
@@ -31,6 +47,11 @@ impl Code for BatchRefusal {
             | BatchRefusal::Records(_) => ErrorCode::InvalidRecord,
         }
     }
+}
+
+/// One such record gives the whole batch its code, as in Kafka.
+fn is_about_time((_, missed): &(i32, Missed)) -> bool {
+    matches!(missed, Missed::Timestamp(_))
 }
 
 impl Code for SequenceError {
@@ -96,6 +117,30 @@ impl Code for CreateTopicError {
             | CreateTopicError::AssignmentWithPartitions => ErrorCode::InvalidRequest,
             CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             CreateTopicError::Setting(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for AlterError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            AlterError::NoName => ErrorCode::InvalidRequest,
+            AlterError::Name(_) => ErrorCode::InvalidTopicException,
+            AlterError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+            AlterError::NotAList { .. } | AlterError::Setting(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for DeleteRecordsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            DeleteRecordsError::Policy => ErrorCode::PolicyViolation,
+            DeleteRecordsError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            DeleteRecordsError::Unavailable(availability) => of_availability(*availability),
+            DeleteRecordsError::Log(_) | DeleteRecordsError::Checkpoint(_) => {
+                ErrorCode::KafkaStorageError
+            }
         }
     }
 }

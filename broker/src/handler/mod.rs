@@ -15,8 +15,11 @@ use tracing::error;
 use crate::context::Context;
 use crate::net::{BytePermit, Part};
 
+mod alter_configs;
+mod alteration;
 mod api_versions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -25,6 +28,7 @@ pub(crate) mod error;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
@@ -169,6 +173,9 @@ served! {
     InitProducerId => init_producer_id,
     DescribeConfigs => describe_configs,
     DescribeCluster => describe_cluster,
+    AlterConfigs => alter_configs,
+    IncrementalAlterConfigs => incremental_alter_configs,
+    DeleteRecords => delete_records,
 }
 
 /// Runs a request to its reply.

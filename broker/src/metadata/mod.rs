@@ -5,6 +5,7 @@
 //! One node is a quorum of one: what a quorum will decide later, the thread of `store.rs` decides
 //! now, in the same order: plan, append, sync, apply, answer.
 
+mod alter;
 mod image;
 mod plan;
 mod producer_ids;
@@ -14,6 +15,7 @@ mod topic_config;
 mod topic_name;
 mod topics;
 
+pub(crate) use alter::{AlterError, Operation, TopicChange};
 pub(crate) use image::{Image, RESOURCE_BROKER, RESOURCE_TOPIC, Topic};
 pub(crate) use plan::{CreateTopicError, NewTopic};
 pub(crate) use producer_ids::ProducerIds;

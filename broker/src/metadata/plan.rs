@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use logway_config::broker::Broker as Settings;
 use logway_protocol::message::record::cluster::{
     ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
 };
@@ -83,7 +84,7 @@ pub(crate) struct PlannedTopic {
 /// Plans the creation of one topic under the id given.
 pub(crate) fn create_topic(
     image: &Image,
-    placement: &Placement,
+    (placement, settings): (&Placement, &Settings),
     topic: &NewTopic,
     id: Uuid,
 ) -> Result<PlannedTopic, CreateTopicError> {
@@ -91,11 +92,11 @@ pub(crate) fn create_topic(
     let replicas = place(placement, topic)?;
     let mut configs = BTreeMap::new();
     for (name, value) in &topic.configs {
-        topic_config::check(name, value.as_deref())?;
-        if let Some(value) = value {
-            configs.insert(name.clone(), value.trim().to_owned());
-        }
+        let value = value.as_deref();
+        let value = value.ok_or_else(|| SettingError::Null(name.clone()))?;
+        configs.insert(name.clone(), topic_config::canonical(name, value));
     }
+    topic_config::check_all(&configs, settings)?;
     let name = Text::from(topic.name.as_str());
     let mut records = Vec::with_capacity(1 + configs.len() + replicas.len());
     records.push(MetadataRecord::Topic(TopicRecord {

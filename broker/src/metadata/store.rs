@@ -23,6 +23,7 @@ use super::image::Image;
 use super::record::{MetadataRecord, RecordError};
 use super::topic_name::METADATA_TOPIC;
 use crate::clock::now_ms;
+use crate::patient_sync::sync_patiently;
 
 /// Proposals that may wait for the thread.
 const QUEUE: usize = 256;
@@ -322,7 +323,7 @@ impl Writer {
     }
 
     fn commit(&mut self) -> Result<(), MetadataError> {
-        match self.log.sync_handle().sync() {
+        match sync_patiently(&self.log.sync_handle()) {
             Ok(synced) => {
                 self.log.synced(synced);
                 self.observer.before(&self.image);

@@ -37,7 +37,13 @@ fn topic(name: &str, configs: &[(&str, &str)]) -> NewTopic {
 fn with(topics: &[(&str, u8)]) -> Image {
     let mut image = Image::default();
     for (name, byte) in topics {
-        let planned = plan::create_topic(&image, &PLACEMENT, &topic(name, &[]), id(*byte)).unwrap();
+        let planned = plan::create_topic(
+            &image,
+            (&PLACEMENT, &Settings::default()),
+            &topic(name, &[]),
+            id(*byte),
+        )
+        .unwrap();
         planned
             .records
             .iter()
@@ -74,7 +80,13 @@ fn a_topic_becomes_records_and_the_records_become_the_topic() {
             ("cleanup.policy", "compact,delete"),
         ],
     );
-    let planned = plan::create_topic(&Image::default(), &PLACEMENT, &asked, id(7)).unwrap();
+    let planned = plan::create_topic(
+        &Image::default(),
+        (&PLACEMENT, &Settings::default()),
+        &asked,
+        id(7),
+    )
+    .unwrap();
     assert_eq!((planned.partitions, planned.replication), (2, 1));
     let mut image = Image::default();
     for record in &planned.records {
@@ -93,7 +105,12 @@ fn a_topic_becomes_records_and_the_records_become_the_topic() {
 #[test]
 fn records_are_framed_as_kafka_frames_them() {
     let mut frames = String::new();
-    let planned = plan::create_topic(&Image::default(), &PLACEMENT, &topic("t", &[]), id(7));
+    let planned = plan::create_topic(
+        &Image::default(),
+        (&PLACEMENT, &Settings::default()),
+        &topic("t", &[]),
+        id(7),
+    );
     for record in planned.unwrap().records.iter().take(2) {
         let bytes = record.encode().unwrap();
         frames.extend(bytes.iter().map(|byte| format!("{byte:02x}")));
@@ -179,7 +196,12 @@ fn plans_see_what_is_there() {
         ("b-c", false),
         ("__cluster_metadata", true),
     ] {
-        let planned = plan::create_topic(&image, &PLACEMENT, &topic(name, &[]), id(9));
+        let planned = plan::create_topic(
+            &image,
+            (&PLACEMENT, &Settings::default()),
+            &topic(name, &[]),
+            id(9),
+        );
         assert_eq!(planned.is_err(), refused, "{name}");
     }
 }

@@ -162,6 +162,16 @@ pub(crate) enum SettingError {
         value: String,
         problem: String,
     },
+    #[error("Configuration '{0}' values must not be empty.")]
+    EmptyItem(String),
+    #[error(
+        "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+    )]
+    NoTieredStorage,
+    #[error(
+        "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+    )]
+    Lags { min: i64, max: i64 },
 }
 
 /// The setting of that name.
@@ -172,10 +182,33 @@ pub(crate) fn find(name: &str) -> Option<&'static Setting> {
         .and_then(|index| SETTINGS.get(index))
 }
 
+/// A value as it is kept and shown: Kafka shows what it understood, not what was written.
+pub(crate) fn canonical(name: &str, value: &str) -> String {
+    let value = value.trim();
+    match find(name).map(|setting| setting.kind) {
+        Some(Kind::Bool) => value.to_ascii_lowercase(),
+        Some(Kind::List(_)) => {
+            let mut items: Vec<&str> = Vec::new();
+            for item in value.split(',').map(str::trim) {
+                if !items.contains(&item) {
+                    items.push(item);
+                }
+            }
+            items.join(",")
+        }
+        Some(Kind::Int { .. } | Kind::Long { .. }) => match value.parse::<i64>() {
+            Ok(number) => number.to_string(),
+            Err(_) => value.to_owned(),
+        },
+        _ => value.to_owned(),
+    }
+}
+
 /// Checks one setting a client gives a topic.
 pub(crate) fn check(name: &str, value: Option<&str>) -> Result<(), SettingError> {
     let setting = find(name).ok_or_else(|| SettingError::Unknown(name.to_owned()))?;
     let value = value.ok_or_else(|| SettingError::Null(name.to_owned()))?;
+    check_special(name, value)?;
     // Of a list, the item that is wrong is named.
     let items: Vec<&str> = match setting.kind {
         Kind::List(words) if !words.is_empty() && !value.is_empty() => value.split(',').collect(),
@@ -188,6 +221,77 @@ pub(crate) fn check(name: &str, value: Option<&str>) -> Result<(), SettingError>
             problem,
         })
     })
+}
+
+/// What single settings want beyond their kind.
+fn check_special(name: &str, value: &str) -> Result<(), SettingError> {
+    let items = || value.split(',').map(str::trim);
+    let refuse = |value: String, problem: &str| {
+        Err(SettingError::Value {
+            name: name.to_owned(),
+            value,
+            problem: problem.to_owned(),
+        })
+    };
+    match name {
+        "cleanup.policy" if !value.is_empty() && items().any(str::is_empty) => {
+            Err(SettingError::EmptyItem(name.to_owned()))
+        }
+        "compression.gzip.level" if value.trim() == "0" => refuse(
+            value.to_owned(),
+            "Value must be between 1 and 9 or equal to -1",
+        ),
+        "remote.storage.enable" if value.trim().eq_ignore_ascii_case("true") => {
+            Err(SettingError::NoTieredStorage)
+        }
+        "leader.replication.throttled.replicas" | "follower.replication.throttled.replicas"
+            if !value.is_empty() && value.trim() != "*" && !items().all(is_replica) =>
+        {
+            let shown: Vec<&str> = items().collect();
+            refuse(
+                format!("[{}]", shown.join(", ")),
+                &format!(
+                    "{name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],..."
+                ),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `PARTITION:BROKER`.
+fn is_replica(item: &str) -> bool {
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    item.split_once(':')
+        .is_some_and(|(partition, broker)| number(partition) && number(broker))
+}
+
+/// Checks all settings that a topic is to have, each by itself and against each other.
+pub(crate) fn check_all(
+    configs: &BTreeMap<String, String>,
+    settings: &Settings,
+) -> Result<(), SettingError> {
+    if let Some(unknown) = configs.keys().find(|name| find(name).is_none()) {
+        return Err(SettingError::Unknown(unknown.clone()));
+    }
+    for (name, value) in configs {
+        check(name, Some(value))?;
+    }
+    let number = |name: &str| -> i64 {
+        let default = || find(name).map(|setting| default_of(setting, settings));
+        let value = configs.get(name).cloned().or_else(default);
+        value
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or(0)
+    };
+    let (min, max) = (
+        number("min.compaction.lag.ms"),
+        number("max.compaction.lag.ms"),
+    );
+    if min > max {
+        return Err(SettingError::Lags { min, max });
+    }
+    Ok(())
 }
 
 fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
@@ -237,6 +341,11 @@ pub(crate) fn broker_value(setting: &Setting, settings: &Settings) -> Option<Str
         "flush.ms" => settings.flush.ms?.to_string(),
         "index.interval.bytes" => settings.log.index_interval_bytes.to_string(),
         "max.message.bytes" => settings.message_max_bytes.to_string(),
+        "message.timestamp.after.max.ms" => settings.log.message_timestamp_after_max_ms.to_string(),
+        "message.timestamp.before.max.ms" => {
+            settings.log.message_timestamp_before_max_ms.to_string()
+        }
+        "message.timestamp.type" => settings.log.message_timestamp_type.clone(),
         "retention.bytes" => settings.log.retention_bytes.to_string(),
         "retention.ms" => settings.log.retention_ms.to_string(),
         "segment.bytes" => settings.log.segment_bytes.to_string(),
@@ -262,7 +371,6 @@ pub(crate) struct TopicConfig {
     pub(crate) timestamp_after_max_ms: i64,
     pub(crate) flush_messages: i64,
     pub(crate) flush_ms: i64,
-    pub(crate) min_insync_replicas: i64,
     pub(crate) compacted: bool,
     pub(crate) deletes: bool,
 }
@@ -305,7 +413,6 @@ impl TopicConfig {
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             flush_messages: number("flush.messages"),
             flush_ms: number("flush.ms"),
-            min_insync_replicas: number("min.insync.replicas"),
             compacted: policy.split(',').any(|part| part.trim() == "compact"),
             deletes: policy.split(',').any(|part| part.trim() == "delete"),
         }

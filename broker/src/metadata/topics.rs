@@ -1,4 +1,4 @@
-//! Creates and deletes topics: asks for ids, plans on the newest image, and waits for the log.
+//! Creates, changes and deletes topics: asks for ids, plans on the newest image, and waits for the log.
 //! Invariant: two requests for one name never both succeed; the plan runs where changes are ordered.
 //! Step 7 of the hallway.
 
@@ -10,6 +10,7 @@ use logway_config::broker::Broker as Settings;
 use logway_protocol::Uuid;
 use thiserror::Error;
 
+use super::alter::{self, AlterError, TopicChange};
 use super::image::Image;
 use super::plan::{self, CreateTopicError, NewTopic, Placement};
 use super::store::{Metadata, MetadataError, Submitted};
@@ -99,8 +100,10 @@ impl Topics {
         validate_only: bool,
     ) -> Result<Submitted<Result<CreatedTopic, CreateTopicError>>, TopicError> {
         let id = random::uuid().map_err(TopicError::Random)?;
-        let placement = self.placement.clone();
-        let plan = move |image: &Image| match plan::create_topic(image, &placement, &topic, id) {
+        let (placement, settings) = (self.placement.clone(), Arc::clone(&self.settings));
+        let placed =
+            move |image: &Image| plan::create_topic(image, (&placement, &settings), &topic, id);
+        let plan = move |image: &Image| match placed(image) {
             Ok(planned) => {
                 let records = if validate_only {
                     Vec::new()
@@ -151,6 +154,30 @@ impl Topics {
                 config("segment.bytes", INTERNAL_SEGMENT_BYTES),
             ],
         }
+    }
+
+    /// Changes settings of topics, or with `validate_only` says whether they could be; a verdict for
+    /// each. Answered when the partitions work by the new ones.
+    pub(crate) async fn alter(
+        &self,
+        changes: Vec<TopicChange>,
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), AlterError>>, MetadataError> {
+        let settings = Arc::clone(&self.settings);
+        let plan = move |image: &Image| {
+            let mut records = Vec::new();
+            let mut verdict = |change: &TopicChange| {
+                let planned = alter::alter_topic(image, &settings, change)?;
+                records.extend(planned);
+                Ok(())
+            };
+            let verdicts = changes.iter().map(&mut verdict).collect();
+            if validate_only {
+                records.clear();
+            }
+            (records, verdicts)
+        };
+        self.metadata.propose(plan).await
     }
 
     /// Deletes the topics with these ids, all at once.

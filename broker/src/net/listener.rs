@@ -70,11 +70,14 @@ fn is_of_one_peer(error: &io::Error) -> bool {
 }
 
 fn admit(context: &Arc<Context>, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
-    if connections.len() >= context.connections_max {
-        context.metrics.refused("too_many_connections");
-        debug!(%peer, "connection refused: max.connections reached");
-        return;
-    }
+    let admitted = match context.admission.admit(peer.ip()) {
+        Ok(admitted) => admitted,
+        Err(turned_away) => {
+            context.metrics.refused(turned_away.reason());
+            debug!(%peer, reason = turned_away.reason(), "connection refused");
+            return;
+        }
+    };
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, "set TCP_NODELAY: {error}");
     }
@@ -84,5 +87,6 @@ fn admit(context: &Arc<Context>, connections: &TaskTracker, stream: TcpStream, p
         let metrics = Arc::clone(&task_context.metrics);
         Connection::new(task_context, stream, peer).run().await;
         metrics.connections.dec();
+        drop(admitted);
     });
 }

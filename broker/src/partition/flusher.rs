@@ -15,6 +15,7 @@ use tracing::{debug, error, warn};
 
 use super::{Availability, Partition};
 use crate::metrics::Metrics;
+use crate::patient_sync::sync_patiently;
 
 /// Threads that sync: different partitions' syncs overlap, the file system groups them.
 const THREADS: usize = 4;
@@ -199,7 +200,7 @@ impl Partition {
             return;
         }
         let began = Instant::now();
-        match target.sync() {
+        match sync_patiently(target) {
             Ok(synced) => {
                 metrics.synced(began.elapsed());
                 if let Some(log) = self.writer.lock().log.as_mut() {
@@ -211,6 +212,11 @@ impl Partition {
             Err(source) if self.availability() == Availability::Deleted => {
                 let (topic, partition) = (self.topic(), self.index());
                 debug!(topic, partition, "sync of a deleted partition: {source}");
+            }
+            // Nothing was synced and nothing is lost: who waits is told to try again by its timeout.
+            Err(source) if source.is_out_of_files() => {
+                let (topic, partition) = (self.topic(), self.index());
+                warn!(topic, partition, "sync given up for now: {source}");
             }
             Err(source) => {
                 metrics.partitions_failed.inc();

@@ -20,7 +20,8 @@ use crate::metrics::Metrics;
 /// Time between writes of the checkpoint files (Kafka's `log.flush.offset.checkpoint.interval.ms`).
 const CHECKPOINT: Duration = Duration::from_secs(60);
 /// Time between looks for segments that have ended: they are synced, so that after a crash only the
-/// last segment of each log is read (Kafka does so when a segment ends).
+/// last segment of each log is read (Kafka does so when a segment ends). The longest sleep, too: a
+/// changed `flush.ms` is seen then.
 const ENDED: Duration = Duration::from_secs(5);
 /// Shortest sleep: `flush.ms` is kept to this grain.
 const TICK_MIN: Duration = Duration::from_millis(100);
@@ -92,16 +93,14 @@ struct Round {
 fn work(round: &Round, signal: &Signal) {
     let retention = Duration::from_millis(round.settings.log.retention_check_interval_ms);
     let (mut retained_at, mut checkpointed_at) = (Instant::now(), Instant::now());
+    let mut settings_seen = round.partitions.settings_version();
     let mut tick = round.flush_tick();
     let mut produced_bytes = 0;
     loop {
         let until_retention = retention.saturating_sub(retained_at.elapsed());
         let until_checkpoint = CHECKPOINT.saturating_sub(checkpointed_at.elapsed());
-        let sleep = tick
-            .min(until_retention)
-            .min(until_checkpoint)
-            .min(ENDED)
-            .max(TICK_MIN);
+        let due = tick.min(until_retention).min(until_checkpoint);
+        let sleep = due.clamp(TICK_MIN, ENDED);
         {
             let mut stopping = signal.stopping.lock();
             if *stopping {
@@ -113,6 +112,11 @@ fn work(round: &Round, signal: &Signal) {
             }
         }
         round.remove_deleted();
+        let settings = round.partitions.settings_version();
+        if settings != settings_seen {
+            settings_seen = settings;
+            tick = round.flush_tick();
+        }
         if tick < CHECKPOINT {
             round.flush_by_time();
         }
@@ -129,7 +133,6 @@ fn work(round: &Round, signal: &Signal) {
             checkpointed_at = Instant::now();
             round.partitions.open_missing();
             round.checkpoint();
-            tick = round.flush_tick();
         }
     }
 }
@@ -284,7 +287,7 @@ impl Partition {
     }
 
     /// What the checkpoint files say of this partition now.
-    fn log_state(&self) -> Option<(String, LogState)> {
+    pub(super) fn log_state(&self) -> Option<(String, LogState)> {
         let writer = self.writer.lock();
         let log = writer.log.as_ref()?;
         let state = LogState {

@@ -9,6 +9,7 @@
 mod append;
 mod bulk;
 mod check;
+mod delete_records;
 mod epochs;
 mod flusher;
 mod keeper;
@@ -17,6 +18,7 @@ mod producer_state;
 mod registry;
 mod restore;
 mod snapshot;
+mod sole_batch;
 mod transactions;
 mod waiting;
 
@@ -38,11 +40,13 @@ use self::waiting::FetchWaiters;
 
 pub(crate) use self::append::AppendError;
 pub(crate) use self::check::{BatchRefusal, client_batch};
+pub(crate) use self::delete_records::DeleteRecordsError;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::opening::note_lowered;
 pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;
+pub(crate) use self::sole_batch::sole_batch;
 pub(crate) use self::waiting::{FetchWaiter, Registration};
 
 #[cfg(test)]

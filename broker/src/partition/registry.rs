@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use logway_config::broker::Broker as Settings;
 use logway_journal::{DataDir, Disk, LogState};
@@ -45,6 +46,8 @@ pub(crate) struct Partitions {
     topics: RwLock<HashMap<Arc<str>, Served>>,
     /// Held by who adds or removes partitions.
     changing: Mutex<()>,
+    /// Counts changes of topics and their settings.
+    settings_version: AtomicU64,
 }
 
 impl Partitions {
@@ -67,6 +70,7 @@ impl Partitions {
             flusher,
             topics: RwLock::default(),
             changing: Mutex::default(),
+            settings_version: AtomicU64::new(0),
         })
     }
 
@@ -119,6 +123,16 @@ impl Partitions {
     /// The threads that sync.
     pub(crate) fn flusher(&self) -> &Flusher {
         &self.flusher
+    }
+
+    /// Another number whenever topics or their settings have changed.
+    pub(super) fn settings_version(&self) -> u64 {
+        self.settings_version.load(Ordering::Acquire)
+    }
+
+    /// Checkpoints of all logs; never locked by who holds a partition's writer.
+    pub(super) fn data_dir(&self) -> &Mutex<DataDir> {
+        &self.opener.data_dir
     }
 
     /// Whether clients may not write to the topic: it is a coordinator's.
@@ -201,6 +215,9 @@ impl Partitions {
 
     /// Opens what topics have more than the partitions that are there, all together.
     fn bring_up(&self, topics: Vec<(Arc<Topic>, TopicPartitions)>, opening: Opening) {
+        if topics.is_empty() {
+            return;
+        }
         let mut wanted = Vec::new();
         for (topic, present) in &topics {
             let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.settings));
@@ -217,6 +234,7 @@ impl Partitions {
             let partitions = present.iter().cloned().chain(added).collect();
             self.serve(&topic, partitions);
         }
+        self.settings_version.fetch_add(1, Ordering::AcqRel);
     }
 
     fn take_down(&self, gone: &[Served]) {

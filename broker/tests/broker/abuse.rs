@@ -264,3 +264,28 @@ async fn requests_wait_for_memory_and_still_pass() {
     }
     assert_eq!(server.connect().await.offset("t", -1).await.0, 20);
 }
+
+#[tokio::test]
+async fn connections_of_one_address_are_bounded_apart() {
+    let server = Server::start_with(|settings| {
+        settings.max_connections_per_ip = 0;
+        settings.max_connections_per_ip_overrides = "192.0.2.1:9, 127.0.0.1:2".to_owned();
+    })
+    .await;
+    let mut first = server.connect().await;
+    first.ask(4, &MetadataRequest::default()).await;
+    let mut second = server.connect().await;
+    second.ask(4, &MetadataRequest::default()).await;
+    assert!(server.connect().await.is_closed().await);
+    let reason = "too_many_connections_of_address";
+    server
+        .wait_for_metric(&format!(
+            "logway_broker_refused_total{{reason=\"{reason}\"}} 1"
+        ))
+        .await;
+    // A place that was left is free again.
+    drop(second);
+    server.wait_for_metric("logway_broker_connections 1").await;
+    let mut third = server.connect().await;
+    third.ask(4, &MetadataRequest::default()).await;
+}

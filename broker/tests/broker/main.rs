@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
+mod alter;
 mod configs;
+mod delete_records;
 mod fetch;
 mod fetch_sessions;
 mod groups;
 mod harness;
 mod isolation;
 mod many;
+#[path = "../odd/mod.rs"]
+mod odd;
+mod odd_batches;
 mod page;
 mod produce;
 mod restart;

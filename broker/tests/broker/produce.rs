@@ -80,12 +80,12 @@ async fn batches_no_consumer_could_read_are_refused() {
     old[16] = 1;
     assert_eq!(
         code(&mut client, old.freeze()).await,
-        ErrorCode::UnsupportedForMessageFormat
+        ErrorCode::InvalidRecord
     );
 
     assert_eq!(
         code(&mut client, good.slice(..good.len() - 1)).await,
-        ErrorCode::CorruptMessage
+        ErrorCode::InvalidRecord
     );
     assert_eq!(
         code(&mut client, bytes::Bytes::new()).await,

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::harness::{Client, PATIENCE, Server, batch, sequenced, settings, values};
 use crate::produce::idempotent;
 
-async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> (Broker, Client) {
+pub(crate) async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> (Broker, Client) {
     let mut settings = settings(folder);
     change(&mut settings);
     let broker = Broker::start(settings).await.unwrap();

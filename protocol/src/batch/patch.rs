@@ -39,11 +39,16 @@ pub fn set_producer(
     seal(batch)
 }
 
-/// Stamps a finished batch with the broker's clock (`message.timestamp.type=LogAppendTime`) and
-/// computes the checksum anew. The records stay as they are: readers take the batch's timestamp.
-pub fn set_log_append_time(batch: &mut [u8], timestamp: i64) -> Result<(), BatchError> {
+/// Says whose clock a finished batch's timestamps come from and which is the largest, and computes
+/// the checksum anew. The records stay as they are; with `LogAppendTime` readers take `timestamp`
+/// for each of them.
+pub fn set_max_timestamp(
+    batch: &mut [u8],
+    timestamp_type: TimestampType,
+    timestamp: i64,
+) -> Result<(), BatchError> {
     let attributes = BatchHeader::decode(batch)?.attributes;
-    let stamped = attributes.with_timestamp_type(TimestampType::LogAppendTime);
+    let stamped = attributes.with_timestamp_type(timestamp_type);
     put(batch, ATTRIBUTES_AT, stamped.0.to_be_bytes())?;
     put(batch, MAX_TIMESTAMP_AT, timestamp.to_be_bytes())?;
     seal(batch)

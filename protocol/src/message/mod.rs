@@ -10,8 +10,10 @@ use crate::api_key::ApiKey;
 use crate::codec::{DecodeError, Decoder, EncodeError, Encoder, Hole, bytes_of};
 use crate::wire::Wire;
 
+pub mod alter_configs;
 pub mod api_versions;
 pub mod create_topics;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
@@ -19,6 +21,7 @@ pub mod describe_groups;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
@@ -173,6 +176,9 @@ apis! {
     InitProducerId: init_producer_id::InitProducerIdRequest;
     DescribeCluster: describe_cluster::DescribeClusterRequest;
     DescribeConfigs: describe_configs::DescribeConfigsRequest;
+    AlterConfigs: alter_configs::AlterConfigsRequest;
+    IncrementalAlterConfigs: incremental_alter_configs::IncrementalAlterConfigsRequest;
+    DeleteRecords: delete_records::DeleteRecordsRequest;
 }
 
 #[cfg(test)]

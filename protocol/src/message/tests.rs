@@ -42,6 +42,9 @@ fn for_each_api(check: &mut impl Check) {
     check.check::<init_producer_id::InitProducerIdRequest>();
     check.check::<describe_cluster::DescribeClusterRequest>();
     check.check::<describe_configs::DescribeConfigsRequest>();
+    check.check::<alter_configs::AlterConfigsRequest>();
+    check.check::<incremental_alter_configs::IncrementalAlterConfigsRequest>();
+    check.check::<delete_records::DeleteRecordsRequest>();
 }
 
 fn kafka_key(key: ApiKey) -> kafka_protocol::messages::ApiKey {
