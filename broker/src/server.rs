@@ -27,7 +27,7 @@ use crate::metadata::{
 use crate::metrics::Metrics;
 use crate::net::{ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
-use crate::partition::{Keeper, Partitions, PartitionsError, note_lowered};
+use crate::partition::{Keeper, LogCleaner, Partitions, PartitionsError, note_lowered};
 
 /// Longest pause of a peer in the middle of a request or of its reply.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -90,6 +90,7 @@ struct Storage {
     metadata: Arc<Metadata>,
     partitions: Arc<Partitions>,
     keeper: Keeper,
+    cleaner: LogCleaner,
     data_dir: Arc<Mutex<DataDir>>,
     cluster_id: String,
 }
@@ -330,7 +331,14 @@ impl Storage {
         let keeper = Keeper::start(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
-            settings,
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+        )
+        .map_err(StartError::Thread)?;
+        let cleaner = LogCleaner::start(
+            Arc::clone(&partitions),
+            Arc::clone(&data_dir),
+            &settings.log.cleaner,
             metrics,
         )
         .map_err(StartError::Thread)?;
@@ -338,6 +346,7 @@ impl Storage {
             metadata,
             partitions,
             keeper,
+            cleaner,
             data_dir,
             cluster_id,
         })
@@ -345,6 +354,7 @@ impl Storage {
 
     /// Syncs and closes everything, then marks the folder clean. Blocks.
     fn close(&self) {
+        self.cleaner.stop();
         self.keeper.stop();
         let metadata = self.metadata.stop();
         self.partitions.flusher().stop();
@@ -376,6 +386,7 @@ impl Storage {
 
     /// Has the threads end by themselves, without closing anything.
     fn abandon(&self) {
+        self.cleaner.abandon();
         self.keeper.abandon();
         self.metadata.abandon();
         self.partitions.flusher().abandon();

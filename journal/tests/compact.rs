@@ -50,7 +50,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let record = || (0..6u8, prop_oneof![3 => (0..9u8).prop_map(Some), 1 => Just(None)]);
+    let record = || {
+        (
+            0..6u8,
+            prop_oneof![3 => (0..9u8).prop_map(Some), 1 => Just(None)],
+        )
+    };
     let records = move || prop::collection::vec(record(), 1..5);
     let codec = || prop::sample::select(Compression::ALL.to_vec());
     let producer = 0..PRODUCERS;
@@ -135,7 +140,12 @@ impl Model {
             let is_newest = newest(record.key).is_none_or(|newest| record.offset >= newest);
             record.offset >= to || (is_newest && is_current)
         };
-        let records: Vec<Kept> = self.records.iter().filter(|one| stays(one)).cloned().collect();
+        let records: Vec<Kept> = self
+            .records
+            .iter()
+            .filter(|one| stays(one))
+            .cloned()
+            .collect();
         let tombstones = records.iter().filter(|record| record.value.is_none());
         for record in tombstones.filter(|record| record.offset < rewritten) {
             let horizon = now_ms + DELETE_RETENTION_MS;
@@ -199,7 +209,9 @@ impl Run {
             let value = value.map(|value| [value; 30]);
             let value = value.as_ref().map(|value| &value[..]);
             let header = [("h", Some(&[*key][..]))];
-            builder.append(timestamp, Some(&[*key]), value, &header).expect("fits");
+            builder
+                .append(timestamp, Some(&[*key]), value, &header)
+                .expect("fits");
         }
         if let Some(producer) = producer {
             let sequence = self.model.sequences.entry(producer).or_insert(0);
@@ -238,13 +250,22 @@ impl Run {
 
     fn step(mut self, step: &Step) -> Run {
         match step {
-            Step::Append { records, codec, producer, append_time } => {
+            Step::Append {
+                records,
+                codec,
+                producer,
+                append_time,
+            } => {
                 // A producer in a transaction sends nothing else.
                 let producer = producer.filter(|id| self.open_transaction(*id).is_none());
                 let mut builder = BatchBuilder::new(*codec);
                 self.data(records, &mut builder, producer, None, *append_time);
             }
-            Step::Transactional { records, codec, producer } => {
+            Step::Transactional {
+                records,
+                codec,
+                producer,
+            } => {
                 let open = self.open_transaction(*producer);
                 let at = open.unwrap_or_else(|| {
                     self.model.transactions.push(Transaction {
@@ -263,7 +284,10 @@ impl Run {
             Step::Wait(ms) => self.now_ms += ms,
             Step::Clean { map_bytes } => self.clean(*map_bytes),
             Step::Reopen => {
-                let recovery = Recovery { recovery_point: self.log.recovery_point(), ..Recovery::default() };
+                let recovery = Recovery {
+                    recovery_point: self.log.recovery_point(),
+                    ..Recovery::default()
+                };
                 self.disk = self.disk.kill();
                 self.log = open(&self.disk, &self.config, recovery);
             }
@@ -272,12 +296,21 @@ impl Run {
     }
 
     fn end(&mut self, producer: i64, committed: bool) {
-        let Some(at) = self.open_transaction(producer) else { return };
-        let marker = EndTransaction { committed, coordinator_epoch: 0 };
+        let Some(at) = self.open_transaction(producer) else {
+            return;
+        };
+        let marker = EndTransaction {
+            committed,
+            coordinator_epoch: 0,
+        };
         let batch = control_batch(marker, (producer, 0), self.now_ms).expect("builds");
         let offset = self.append(&batch);
         let transaction = &mut self.model.transactions[at];
-        transaction.end = if committed { End::Committed(offset) } else { End::Aborted(offset) };
+        transaction.end = if committed {
+            End::Committed(offset)
+        } else {
+            End::Aborted(offset)
+        };
         if committed {
             return;
         }
@@ -287,7 +320,10 @@ impl Run {
             let name = path.file_name()?.to_str()?.strip_suffix(".log")?.to_owned();
             name.parse::<i64>().ok()
         });
-        let segment = bases.filter(|base| *base <= offset).max().expect("a segment");
+        let segment = bases
+            .filter(|base| *base <= offset)
+            .max()
+            .expect("a segment");
         if segment != self.txn_segment {
             (self.txn_segment, self.txn_index) = (segment, Vec::new());
         }
@@ -336,7 +372,15 @@ impl Run {
         let rewritten = bases.into_iter().find(|base| *base >= to).expect("an end");
         let producers: HashMap<i64, LastRecord> = (0..PRODUCERS)
             .filter_map(|id| Some((id, self.model.last_data.get(&id)?.0)))
-            .map(|(id, last)| (id, LastRecord { last_data_offset: Some(last), producer_epoch: 0 }))
+            .map(|(id, last)| {
+                (
+                    id,
+                    LastRecord {
+                        last_data_offset: Some(last),
+                        producer_epoch: 0,
+                    },
+                )
+            })
             .collect();
         while let Some(replacement) = round.next_group(&producers, pace).expect("writes") {
             let swap = self.log.begin_swap(replacement).expect("is allowed");
@@ -354,7 +398,9 @@ impl Run {
         }
         let leftovers = self.disk.files().into_iter().filter(|path| {
             let name = path.to_string_lossy();
-            [".cleaned", ".swap", ".deleted"].iter().any(|end| name.ends_with(end))
+            [".cleaned", ".swap", ".deleted"]
+                .iter()
+                .any(|end| name.ends_with(end))
         });
         assert_eq!(leftovers.collect::<Vec<_>>(), Vec::<PathBuf>::new());
     }
@@ -364,7 +410,13 @@ impl Run {
             .disk
             .files()
             .into_iter()
-            .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".log")?.parse().ok())
+            .filter_map(|path| {
+                path.file_name()?
+                    .to_str()?
+                    .strip_suffix(".log")?
+                    .parse()
+                    .ok()
+            })
             .collect();
         bases.sort_unstable();
         bases
@@ -395,12 +447,19 @@ impl Run {
         self.check_reads(&records.iter().map(|record| record.0).collect::<Vec<_>>());
         self.check_transactions(&batches);
         for (producer, (last, sequence)) in &self.model.last_data {
-            let holder = batches.iter().find(|(header, _)| header.last_offset() == *last);
+            let holder = batches
+                .iter()
+                .find(|(header, _)| header.last_offset() == *last);
             let (holder, _) = holder.expect("the producer's last batch stays");
-            assert_eq!((holder.producer_id, holder.last_sequence()), (*producer, *sequence));
+            assert_eq!(
+                (holder.producer_id, holder.last_sequence()),
+                (*producer, *sequence)
+            );
         }
         for record in &self.model.records {
-            let found = reader.offset_for_timestamp(record.timestamp).expect("searches");
+            let found = reader
+                .offset_for_timestamp(record.timestamp)
+                .expect("searches");
             assert!(found.is_some_and(|found| found.timestamp >= record.timestamp));
         }
     }
@@ -412,7 +471,11 @@ impl Run {
             let next = offsets.iter().find(|offset| **offset >= at);
             let read = reader.batches(at).flat_map(|batch| {
                 let (header, bytes) = batch.expect("a sound batch");
-                let records = if header.is_control() { Vec::new() } else { decode_records(&bytes, 1 << 20).expect("decodes") };
+                let records = if header.is_control() {
+                    Vec::new()
+                } else {
+                    decode_records(&bytes, 1 << 20).expect("decodes")
+                };
                 records.into_iter().map(|record| record.offset)
             });
             let first = read.into_iter().find(|offset| *offset >= at);
@@ -427,14 +490,19 @@ impl Run {
             .map(|(header, _)| header.base_offset)
             .collect();
         for transaction in &self.model.transactions {
-            let (End::Committed(marker) | End::Aborted(marker)) = transaction.end else { continue };
+            let (End::Committed(marker) | End::Aborted(marker)) = transaction.end else {
+                continue;
+            };
             let has_data = batches.iter().any(|(header, _)| {
                 header.producer_id == transaction.producer
                     && header.is_transactional()
                     && header.record_count > 0
                     && (transaction.first_offset..marker).contains(&header.base_offset)
             });
-            assert!(!has_data || markers.contains(&marker), "data without its marker {marker}");
+            assert!(
+                !has_data || markers.contains(&marker),
+                "data without its marker {marker}"
+            );
         }
         for (header, _) in batches.iter().filter(|(header, _)| header.is_control()) {
             assert_eq!(header.base_sequence, NO_SEQUENCE);
@@ -443,7 +511,11 @@ impl Run {
 }
 
 fn config(segment_bytes: u32) -> LogConfig {
-    LogConfig { segment_bytes, compact: true, ..small() }
+    LogConfig {
+        segment_bytes,
+        compact: true,
+        ..small()
+    }
 }
 
 proptest! {
@@ -478,7 +550,9 @@ const CLEAN: Step = Step::Clean { map_bytes: 1 << 20 };
 
 fn records_of(run: &Run) -> BTreeMap<i64, (u8, Option<u8>)> {
     let records = run.model.records.iter();
-    records.map(|record| (record.offset, (record.key, record.value))).collect()
+    records
+        .map(|record| (record.offset, (record.key, record.value)))
+        .collect()
 }
 
 #[test]
@@ -511,17 +585,35 @@ fn aborted_records_go_at_once_and_their_marker_follows_after_its_horizon() {
         codec: Compression::Zstd,
         producer: 1,
     };
-    let next = [Step::Roll, append(&[(9, Some(9))]), CLEAN, Step::Wait(DELETE_RETENTION_MS)];
+    let next = [
+        Step::Roll,
+        append(&[(9, Some(9))]),
+        CLEAN,
+        Step::Wait(DELETE_RETENTION_MS),
+    ];
     let steps = [
         append(&[(1, Some(1))]),
         transactional(&[(1, Some(2))]),
-        Step::End { producer: 1, commits: false },
+        Step::End {
+            producer: 1,
+            commits: false,
+        },
         transactional(&[(2, Some(2))]),
-        Step::End { producer: 1, commits: true },
+        Step::End {
+            producer: 1,
+            commits: true,
+        },
     ];
-    let run = steps.iter().chain(&next).fold(Run::start(config(1 << 20)), Run::step);
+    let run = steps
+        .iter()
+        .chain(&next)
+        .fold(Run::start(config(1 << 20)), Run::step);
     run.check();
-    assert_eq!(records_of(&run).get(&0), Some(&(1, Some(1))), "the aborted record hides none");
+    assert_eq!(
+        records_of(&run).get(&0),
+        Some(&(1, Some(1))),
+        "the aborted record hides none"
+    );
     assert_eq!(records_of(&run).get(&1), None);
     let markers = |run: &Run| -> Vec<i64> {
         let batches = all_batches(&run.log.reader()).into_iter();

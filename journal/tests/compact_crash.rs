@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
 use logway_journal::{
-    CleanError, Cleaner, CleanerConfig, CompactConfig, DataDir, Log, LogConfig, LogState, RoundInputs,
+    CleanError, Cleaner, CleanerConfig, CompactConfig, DataDir, Log, LogConfig, LogState,
+    RoundInputs,
 };
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
@@ -185,7 +186,11 @@ impl Run {
     fn check(&mut self, promise: &Promise) {
         let reader = self.log.reader();
         let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
-        assert!(end >= promise.durable, "ends at {end}, {} was synced", promise.durable);
+        assert!(
+            end >= promise.durable,
+            "ends at {end}, {} was synced",
+            promise.durable
+        );
         assert!(start <= promise.kept_from, "starts at {start}, {promise:?}");
         let mut present: BTreeMap<i64, u8> = BTreeMap::new();
         let mut before = -1;
@@ -193,7 +198,10 @@ impl Run {
             for record in decode_records(&bytes, 1 << 20).expect("decodes") {
                 let (offset, key) = (record.offset, record.key.expect("a key")[0]);
                 assert!(offset > before, "{offset} after {before}");
-                assert!(promise.appended[&offset].contains(&key), "another record at {offset}");
+                assert!(
+                    promise.appended[&offset].contains(&key),
+                    "another record at {offset}"
+                );
                 before = offset;
                 present.insert(offset, key);
             }
@@ -203,10 +211,16 @@ impl Run {
         let durable = promise.appended.range(checked_from..);
         for (offset, keys) in durable.take_while(|(offset, _)| **offset < promise.durable) {
             let is_covered = |key: &u8| present.range(*offset..).any(|(_, other)| other == key);
-            assert!(keys.iter().any(is_covered), "the record at {offset} is lost: {present:?}");
+            assert!(
+                keys.iter().any(is_covered),
+                "the record at {offset} is lost: {present:?}"
+            );
         }
         self.promise = Promise {
-            appended: present.into_iter().map(|(offset, key)| (offset, vec![key])).collect(),
+            appended: present
+                .into_iter()
+                .map(|(offset, key)| (offset, vec![key]))
+                .collect(),
             durable: promise.durable.min(end),
             kept_from: promise.kept_from.max(start),
             checked_from: promise.checked_from,
@@ -244,11 +258,14 @@ fn halt(disk: &SimDisk, after: u64) {
 }
 
 fn recover(disk: &SimDisk, promise: &Promise, config: &LogConfig) -> Promise {
-    let mut run = Run::open(disk, config).unwrap_or_else(|error| panic!("cannot be opened: {error:?}"));
+    let mut run =
+        Run::open(disk, config).unwrap_or_else(|error| panic!("cannot be opened: {error:?}"));
     run.check(promise);
     let leftovers = disk.files().into_iter().filter(|path| {
         let name = path.to_string_lossy();
-        [".cleaned", ".swap", ".deleted"].iter().any(|end| name.ends_with(end))
+        [".cleaned", ".swap", ".deleted"]
+            .iter()
+            .any(|end| name.ends_with(end))
     });
     assert_eq!(leftovers.count(), 0);
     run.promise
@@ -256,7 +273,9 @@ fn recover(disk: &SimDisk, promise: &Promise, config: &LogConfig) -> Promise {
 
 fn survivals(mixtures: u64) -> impl Iterator<Item = Surviving> {
     let mixtures = (0..mixtures).map(|seed| Surviving::Some { seed });
-    [Surviving::None, Surviving::All].into_iter().chain(mixtures)
+    [Surviving::None, Surviving::All]
+        .into_iter()
+        .chain(mixtures)
 }
 
 /// The life ended after each of its operations, with what each power failure may leave; and the
@@ -334,21 +353,51 @@ fn nothing_goes_for_a_record_that_is_not_durable() {
     let config = config(1 << 20);
     let disk = SimDisk::new();
     let mut run = Run::open(&disk, &config).expect("opens");
-    let steps = [append(&[1]), Step::Roll, Step::Sync, append(&[1]), Step::Roll];
+    let steps = [
+        append(&[1]),
+        Step::Roll,
+        Step::Sync,
+        append(&[1]),
+        Step::Roll,
+    ];
     run_until_halt(&mut run, &steps, &config);
     let cleaner = Cleaner::new(CleanerConfig {
         dedupe_buffer_bytes: 1 << 16,
         io_buffer_bytes: 400,
         unpacked_bytes_max: 1 << 20,
     });
-    let inputs = RoundInputs { log: config.clone(), delete_retention_ms: 0, now_ms: 0 };
+    let inputs = RoundInputs {
+        log: config.clone(),
+        delete_retention_ms: 0,
+        now_ms: 0,
+    };
     let pace = &mut |_| ControlFlow::Continue(());
-    let cleanable = run.log.reader().cleanable(None, 2, &CompactConfig::default(), 0).expect("reads");
+    let cleanable = run
+        .log
+        .reader()
+        .cleanable(None, 2, &CompactConfig::default(), 0)
+        .expect("reads");
     let mut round = cleaner.begin(cleanable, inputs, pace).expect("reads");
-    let replacement = round.next_group(&HashMap::new(), pace).expect("writes").expect("a group");
+    let replacement = round
+        .next_group(&HashMap::new(), pace)
+        .expect("writes")
+        .expect("a group");
     let refused = run.log.begin_swap(replacement);
-    assert!(matches!(refused, Err(CleanError::NotDurable { durable: 1, needed: 2 })), "{refused:?}");
-    assert!(disk.files().iter().all(|path| !path.to_string_lossy().ends_with(".cleaned")));
+    assert!(
+        matches!(
+            refused,
+            Err(CleanError::NotDurable {
+                durable: 1,
+                needed: 2
+            })
+        ),
+        "{refused:?}"
+    );
+    assert!(
+        disk.files()
+            .iter()
+            .all(|path| !path.to_string_lossy().ends_with(".cleaned"))
+    );
 }
 
 /// Any operation of a swap that fails leaves a log that can be read as it was or as it will be, and
@@ -356,13 +405,26 @@ fn nothing_goes_for_a_record_that_is_not_durable() {
 #[test]
 fn a_failing_disk_loses_nothing() {
     let config = config(1 << 20);
-    let steps = [append(&[1, 2]), Step::Roll, append(&[1]), Step::Roll, append(&[2]), Step::Roll, Step::Sync];
+    let steps = [
+        append(&[1, 2]),
+        Step::Roll,
+        append(&[1]),
+        Step::Roll,
+        append(&[2]),
+        Step::Roll,
+        Step::Sync,
+    ];
     for kind in [FaultKind::Broken, FaultKind::DiskFull] {
         for after in 0..40 {
             let disk = SimDisk::new();
             let mut run = Run::open(&disk, &config).expect("opens");
             run_until_halt(&mut run, &steps, &config);
-            disk.inject(Fault { operation: Operation::Any, kind, after, times: 1 });
+            disk.inject(Fault {
+                operation: Operation::Any,
+                kind,
+                after,
+                times: 1,
+            });
             let cleaned = run.step(&Step::Clean, &config);
             disk.heal();
             let promise = run.promise.clone();

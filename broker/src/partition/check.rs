@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use logway_protocol::batch::{
     BatchError, BatchHeader, set_log_append_time, split_batches, verify_crc,
 };
+use logway_protocol::rewrite::recompress;
 use logway_protocol::walk::{WalkRules, walk_records_with};
 use thiserror::Error;
 
@@ -68,16 +69,22 @@ pub(crate) fn client_batch(
     }
     verify_crc(&batch).map_err(BatchRefusal::Corrupt)?;
     check_header(&header)?;
-    let unpacked_max = config
-        .message_bytes_max
-        .saturating_mul(UNPACKED_FACTOR)
-        .max(UNPACKED_BYTES_MIN);
+    let unpacked_max = unpacked_bytes_max(config);
     let timestamp = walk(&batch, unpacked_max, config.compacted)?.max(header.max_timestamp);
+    if !config.log_append_time {
+        check_timestamp(timestamp, config, now_ms)?;
+    }
+    let (header, batch) = with_topics_compression(header, batch, config)?;
     if config.log_append_time {
         return with_log_append_time(&batch, now_ms);
     }
-    check_timestamp(timestamp, config, now_ms)?;
     Ok((header, batch))
+}
+
+/// Most bytes that the records of one batch may unpack to.
+pub(super) fn unpacked_bytes_max(config: &TopicConfig) -> usize {
+    let bytes = config.message_bytes_max.saturating_mul(UNPACKED_FACTOR);
+    bytes.max(UNPACKED_BYTES_MIN)
 }
 
 fn only_batch(records: &Bytes) -> Result<(BatchHeader, Bytes), BatchRefusal> {
@@ -140,8 +147,33 @@ fn check_timestamp(timestamp: i64, config: &TopicConfig, now_ms: i64) -> Result<
     Ok(())
 }
 
-/// The one place where a client's batch is rewritten: `message.timestamp.type=LogAppendTime`. Costs
-/// a copy and a checksum.
+/// The batch with the compression that the topic's `compression.type` asks for; as it is where that
+/// says `producer`, or the same. The limit on a batch's size holds for the result too, as in Kafka.
+fn with_topics_compression(
+    header: BatchHeader,
+    batch: Bytes,
+    config: &TopicConfig,
+) -> Result<(BatchHeader, Bytes), BatchRefusal> {
+    let Some(wanted) = config.compression else {
+        return Ok((header, batch));
+    };
+    if header.compression().map_err(BatchRefusal::Corrupt)? == wanted.codec {
+        return Ok((header, batch));
+    }
+    let unpacked_max = unpacked_bytes_max(config);
+    let packed = recompress(&batch, wanted.codec, wanted.level, unpacked_max);
+    let packed = packed.map_err(BatchRefusal::Records)?;
+    if packed.len() > config.message_bytes_max {
+        return Err(BatchRefusal::TooLarge {
+            size: packed.len(),
+            limit: config.message_bytes_max,
+        });
+    }
+    let header = BatchHeader::decode(&packed).map_err(BatchRefusal::Corrupt)?;
+    Ok((header, packed))
+}
+
+/// `message.timestamp.type=LogAppendTime`. Costs a copy and a checksum.
 fn with_log_append_time(batch: &Bytes, now_ms: i64) -> Result<(BatchHeader, Bytes), BatchRefusal> {
     let mut stamped = BytesMut::from(&batch[..]);
     set_log_append_time(&mut stamped, now_ms).map_err(BatchRefusal::Corrupt)?;

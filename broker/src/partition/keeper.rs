@@ -28,9 +28,26 @@ const TICK_MIN: Duration = Duration::from_millis(100);
 const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Default)]
-struct Signal {
+pub(super) struct Signal {
     stopping: Mutex<bool>,
     changed: Condvar,
+}
+
+impl Signal {
+    /// Has the thread end soon.
+    pub(super) fn stop(&self) {
+        *self.stopping.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits that long; true as soon as the thread is to end.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping && !time.is_zero() {
+            self.changed.wait_for(&mut stopping, time);
+        }
+        *stopping
+    }
 }
 
 /// Handle of the keeper's thread.
@@ -67,8 +84,7 @@ impl Keeper {
 
     /// Has the thread end after the round under way, without waiting for it.
     pub(crate) fn abandon(&self) {
-        *self.signal.stopping.lock() = true;
-        self.signal.changed.notify_all();
+        self.signal.stop();
     }
 
     /// Ends the thread after the round under way. Blocks.
@@ -102,15 +118,8 @@ fn work(round: &Round, signal: &Signal) {
             .min(until_checkpoint)
             .min(ENDED)
             .max(TICK_MIN);
-        {
-            let mut stopping = signal.stopping.lock();
-            if *stopping {
-                return;
-            }
-            signal.changed.wait_for(&mut stopping, sleep);
-            if *stopping {
-                return;
-            }
+        if signal.wait(sleep) {
+            return;
         }
         round.remove_deleted();
         if tick < CHECKPOINT {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
+mod compaction;
 mod configs;
 mod fetch;
 mod fetch_sessions;
