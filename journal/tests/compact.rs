@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use logway_journal::sim_disk::SimDisk;
 use logway_journal::{
-    Cleaner, CleanerConfig, CompactConfig, LastRecord, Log, LogConfig, Recovery, RoundInputs,
+    AbortedTxn, Cleaner, CleanerConfig, CompactConfig, LastRecord, Log, LogConfig, Recovery,
+    RoundInputs,
 };
 use logway_protocol::batch::{BatchHeader, NO_SEQUENCE};
 use logway_protocol::batch_builder::BatchBuilder;
@@ -162,9 +163,7 @@ struct Run {
     model: Model,
     now_ms: i64,
     cleaned_to: Option<i64>,
-    /// Aborted transactions whose markers are in the active segment.
-    txn_index: Vec<u8>,
-    txn_segment: i64,
+    aborted: Vec<AbortedTxn>,
 }
 
 fn open(disk: &SimDisk, config: &LogConfig, recovery: Recovery) -> Log {
@@ -183,8 +182,7 @@ impl Run {
             model: Model::default(),
             now_ms: 1_000_000,
             cleaned_to: None,
-            txn_index: Vec::new(),
-            txn_segment: -1,
+            aborted: Vec::new(),
         }
     }
 
@@ -290,6 +288,16 @@ impl Run {
                 };
                 self.disk = self.disk.kill();
                 self.log = open(&self.disk, &self.config, recovery);
+                // The owner knows them from the batches, as compacted as those are.
+                let known_below = self.log.aborted_known_below();
+                for aborted in self
+                    .aborted
+                    .iter()
+                    .filter(|one| one.last_offset >= known_below)
+                {
+                    self.log.note_aborted(*aborted).expect("is noted");
+                }
+                self.log.finish_aborted().expect("is noted");
             }
         }
         self
@@ -315,24 +323,20 @@ impl Run {
             return;
         }
         let first_offset = transaction.first_offset;
-        // The marker's segment: the last one that begins at or before it.
-        let bases = self.disk.files().into_iter().filter_map(|path| {
-            let name = path.file_name()?.to_str()?.strip_suffix(".log")?.to_owned();
-            name.parse::<i64>().ok()
-        });
-        let segment = bases
-            .filter(|base| *base <= offset)
-            .max()
-            .expect("a segment");
-        if segment != self.txn_segment {
-            (self.txn_segment, self.txn_index) = (segment, Vec::new());
-        }
-        self.txn_index.extend_from_slice(&0i16.to_be_bytes());
-        for field in [producer, first_offset, offset, offset] {
-            self.txn_index.extend_from_slice(&field.to_be_bytes());
-        }
-        let path = dir().join(format!("{segment:020}.txnindex"));
-        self.disk.put(&path, self.txn_index.clone());
+        let open = self
+            .model
+            .transactions
+            .iter()
+            .filter(|one| one.end == End::Open);
+        let first_open = open.map(|one| one.first_offset).min();
+        let aborted = AbortedTxn {
+            producer_id: producer,
+            first_offset,
+            last_offset: offset,
+            last_stable_offset: first_open.unwrap_or(offset + 1),
+        };
+        self.aborted.push(aborted);
+        self.log.note_aborted(aborted).expect("is noted");
     }
 
     fn clean(&mut self, map_bytes: usize) {
@@ -389,13 +393,6 @@ impl Run {
         }
         self.cleaned_to = Some(to);
         self.model.clean(from, to, rewritten, self.now_ms);
-        // The files of a group were swapped: later markers go to a file of their own segment.
-        self.txn_segment = -1;
-        let active = *self.segment_bases().last().expect("a segment");
-        let path = dir().join(format!("{active:020}.txnindex"));
-        if let Some(content) = self.disk.content(&path) {
-            (self.txn_segment, self.txn_index) = (active, content);
-        }
         let leftovers = self.disk.files().into_iter().filter(|path| {
             let name = path.to_string_lossy();
             [".cleaned", ".swap", ".deleted"]

@@ -284,7 +284,7 @@ fn end_everywhere(steps: &[Step], config: &LogConfig) {
     let whole = SimDisk::new();
     live(&whole, &Promise::default(), steps, config);
     for after in 0..=whole.operations() {
-        for surviving in survivals(25) {
+        for surviving in survivals(10) {
             let disk = SimDisk::new();
             halt(&disk, after);
             let promise = live(&disk, &Promise::default(), steps, config);

@@ -118,7 +118,7 @@ impl Work {
             }
             let cleaned_to = self.data_dir.lock().cleaned_to(&partition.folder());
             let config = compact_config(&partition.config());
-            let stable = partition.high_watermark();
+            let stable = partition.last_stable_offset();
             match partition
                 .reader()
                 .cleanable(cleaned_to, stable, &config, now_ms)
@@ -276,12 +276,13 @@ impl Partition {
     /// The last record of each producer that is still known.
     fn last_records(&self) -> HashMap<i64, LastRecord> {
         let writer = self.writer.lock();
-        let last = writer.producers.iter().map(|(id, entry)| {
+        let known = writer.producers.sorted().into_iter();
+        let last = known.map(|(id, entry)| {
             let last = LastRecord {
                 last_data_offset: entry.batches.back().map(|batch| batch.last_offset),
                 producer_epoch: entry.epoch,
             };
-            (*id, last)
+            (id, last)
         });
         last.collect()
     }

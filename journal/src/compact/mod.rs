@@ -88,12 +88,6 @@ pub enum CleanError {
     /// The file system refused.
     #[error("cannot compact the log")]
     Disk(#[from] DiskError),
-    /// The index of aborted transactions is damaged.
-    #[error("{} is damaged; remove it if no transaction was aborted in its segment", path.display())]
-    TransactionIndex {
-        /// The file.
-        path: PathBuf,
-    },
     /// The compacted segment would be larger than a segment can be.
     #[error("segment {base_offset} of the log does not fit into one segment when compacted")]
     TooLarge {
@@ -106,19 +100,6 @@ pub enum CleanError {
         /// The log's folder.
         dir: PathBuf,
     },
-}
-
-impl CleanError {
-    /// Whether the log itself is damaged: trying again will not help.
-    #[must_use]
-    pub fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            CleanError::Read(ReadError::Corrupt { .. })
-                | CleanError::TransactionIndex { .. }
-                | CleanError::TooLarge { .. }
-        )
-    }
 }
 
 fn walk_failed(shared: &Shared, segment: &SegmentView) -> impl Fn(WalkError) -> CleanError {

@@ -11,15 +11,16 @@ use logway_protocol::batch::BatchHeader;
 
 use super::CleanError;
 use super::swap::CLEANED_SUFFIX;
-use super::transactions::{self, AbortedTransaction};
 use crate::active::ActiveSegment;
 use crate::checkpoint::with_suffix;
 use crate::disk::Disk;
 use crate::error::DiskError;
+use crate::index::Entry;
 use crate::segment::{
     INDEX_SUFFIX, LOG_SUFFIX, SegmentFiles, SegmentView, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX,
     path_of,
 };
+use crate::txn_index::{AbortedTxn, TxnIndex};
 use crate::view::Shared;
 
 /// A segment in the making.
@@ -106,7 +107,7 @@ impl Output {
 
     /// Writes what is left, with the index of the aborted transactions whose markers are in the
     /// segment, and makes all of it durable.
-    pub(super) fn finish(mut self, aborted: &[AbortedTransaction]) -> Result<Finished, CleanError> {
+    pub(super) fn finish(mut self, aborted: &[AbortedTxn]) -> Result<Finished, CleanError> {
         self.write()?;
         let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
         self.segment.finish(dir)?;
@@ -121,7 +122,10 @@ impl Output {
             remove_if_there(disk, &path)?;
         } else {
             let file = disk.file(&path);
-            let content = transactions::encode(aborted);
+            let mut content = Vec::with_capacity(aborted.len() * AbortedTxn::SIZE);
+            for entry in aborted {
+                entry.encode(self.segment.base_offset(), &mut content);
+            }
             let done = file
                 .create()
                 .and_then(|()| file.write_at([&content, &[]], 0));
@@ -137,6 +141,7 @@ impl Output {
         view.files.release();
         let files = SegmentFiles::new(disk, dir, view.base_offset());
         let view = SegmentView {
+            aborted: TxnIndex::of_file(disk, dir, view.base_offset(), aborted),
             files: Arc::new(files),
             ..view.clone()
         };

@@ -4,7 +4,6 @@
 //! the map, memory holds one batch. (Kafka's `Cleaner.doClean`.)
 //! Hallway: step 8, in compaction.
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use logway_protocol::batch::{BatchError, BatchHeader};
@@ -14,11 +13,12 @@ use super::copy::{Judge, LastRecord, Outcome, control_type};
 use super::key_map::KeyMap;
 use super::output::{Finished, Output, Place, discard};
 use super::plan::Cleanable;
-use super::transactions::{self, AbortedTransaction, Transactions};
+use super::transactions::Transactions;
 use super::{CleanError, Pace, damaged, paced, walk_failed};
 use crate::config::LogConfig;
-use crate::error::DiskError;
-use crate::segment::{SegmentView, TXN_INDEX_SUFFIX, path_of};
+use crate::reader::LogReader;
+use crate::segment::SegmentView;
+use crate::txn_index::AbortedTxn;
 use crate::view::Shared;
 use crate::walk::{Walk, offsets_fault};
 
@@ -102,7 +102,10 @@ impl Cleaner {
         inputs: RoundInputs,
         pace: Pace<'_>,
     ) -> Result<Round, CleanError> {
-        let aborted = aborted_transactions(&cleanable)?;
+        let reader = LogReader::new(Arc::clone(&cleanable.shared));
+        let limit = cleanable.first_uncleanable_offset;
+        // From the first segment on, also below the log start: all of it is written anew.
+        let aborted = reader.aborted_transactions(i64::MIN, limit)?;
         let mut round = Round {
             shared: Arc::clone(&cleanable.shared),
             config: self.config.clone(),
@@ -266,7 +269,7 @@ struct Dirty<'a> {
     /// Each with the offset at which it ends; some lie before the dirty part.
     segments: &'a [(Arc<SegmentView>, i64)],
     from: i64,
-    aborted: &'a [AbortedTransaction],
+    aborted: &'a [AbortedTxn],
 }
 
 /// A group on its way into its new segment.
@@ -433,24 +436,4 @@ fn group(segments: Vec<(Arc<SegmentView>, i64)>, config: &LogConfig) -> Vec<Vec<
         }
     }
     groups
-}
-
-/// What the `.txnindex` files say of the segments, and of those behind them: a marker may stand far
-/// behind its transaction.
-fn aborted_transactions(cleanable: &Cleanable) -> Result<Vec<AbortedTransaction>, CleanError> {
-    let shared = &cleanable.shared;
-    let view = shared.view.load();
-    let bases = view.segments().map(|(segment, _)| segment.base_offset());
-    let mut aborted = Vec::new();
-    for base_offset in bases {
-        let path = path_of(&shared.dir, base_offset, TXN_INDEX_SUFFIX);
-        let bytes = match shared.disk.read_file(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(DiskError::of("read", path)(error).into()),
-        };
-        let entries = transactions::decode(&bytes);
-        aborted.extend(entries.ok_or(CleanError::TransactionIndex { path })?);
-    }
-    Ok(aborted)
 }

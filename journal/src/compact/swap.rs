@@ -158,6 +158,16 @@ impl Swap {
             let files = &segment.files;
             let path = path_of(&self.replacement.shared.dir, files.base_offset, LOG_SUFFIX);
             files.log.pin().map_err(DiskError::of("open", path))?;
+            let transactions = segment.aborted.as_ref().filter(|index| index.has_file());
+            if let Some(index) = transactions {
+                // Readers of committed records need it.
+                let path = path_of(
+                    &self.replacement.shared.dir,
+                    files.base_offset,
+                    TXN_INDEX_SUFFIX,
+                );
+                index.file().pin().map_err(DiskError::of("open", path))?;
+            }
             for index in [&files.offset_index, &files.time_index] {
                 // Without it the log is searched.
                 if let Err(error) = index.pin() {

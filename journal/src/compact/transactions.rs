@@ -8,68 +8,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use logway_protocol::batch::BatchHeader;
 use logway_protocol::control::ControlType;
 
-/// Version of the entries of a `.txnindex` file.
-const VERSION: i16 = 0;
-/// Bytes of one entry.
-const ENTRY: usize = 2 + 4 * 8;
-
-/// One entry of a `.txnindex` file: an aborted transaction in this partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AbortedTransaction {
-    pub(crate) producer_id: i64,
-    pub(crate) first_offset: i64,
-    /// Offset of the marker.
-    pub(crate) last_offset: i64,
-    pub(crate) last_stable_offset: i64,
-}
-
-impl AbortedTransaction {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&VERSION.to_be_bytes());
-        for field in [
-            self.producer_id,
-            self.first_offset,
-            self.last_offset,
-            self.last_stable_offset,
-        ] {
-            out.extend_from_slice(&field.to_be_bytes());
-        }
-    }
-
-    fn decode(bytes: &[u8]) -> Option<AbortedTransaction> {
-        let (version, fields) = bytes.split_first_chunk()?;
-        let mut fields = fields.chunks_exact(8).map(|field| {
-            let field = field.first_chunk()?;
-            Some(i64::from_be_bytes(*field))
-        });
-        let mut next = || fields.next().flatten();
-        let entry = AbortedTransaction {
-            producer_id: next()?,
-            first_offset: next()?,
-            last_offset: next()?,
-            last_stable_offset: next()?,
-        };
-        (i16::from_be_bytes(*version) <= VERSION).then_some(entry)
-    }
-}
-
-/// The entries of a `.txnindex` file; none if it is damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<AbortedTransaction>> {
-    let entries = bytes.chunks(ENTRY);
-    entries.map(AbortedTransaction::decode).collect()
-}
-
-/// The content of a `.txnindex` file.
-pub(crate) fn encode(entries: &[AbortedTransaction]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(entries.len() * ENTRY);
-    entries.iter().for_each(|entry| entry.encode(&mut bytes));
-    bytes
-}
+use crate::txn_index::AbortedTxn;
 
 /// An aborted transaction whose marker has not been met yet.
 #[derive(Debug)]
 struct Open {
-    transaction: AbortedTransaction,
+    transaction: AbortedTxn,
     /// Some of its batches are still there.
     has_batches: bool,
 }
@@ -78,19 +22,19 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct Transactions {
     /// Not begun yet, by their first offsets.
-    ahead: VecDeque<AbortedTransaction>,
+    ahead: VecDeque<AbortedTxn>,
     /// By producer id.
     aborted: HashMap<i64, Open>,
     /// Producers of which batches were met since their last marker.
     committed: HashSet<i64>,
     /// Those whose marker stays: the entries of the new `.txnindex`.
-    pub(crate) retained: Vec<AbortedTransaction>,
+    pub(crate) retained: Vec<AbortedTxn>,
 }
 
 impl Transactions {
     /// To begin reading at `from`, with all aborted transactions that end there or later.
-    pub(crate) fn from(from: i64, aborted: &[AbortedTransaction]) -> Transactions {
-        let ends_later = |entry: &&AbortedTransaction| entry.last_offset >= from;
+    pub(crate) fn from(from: i64, aborted: &[AbortedTxn]) -> Transactions {
+        let ends_later = |entry: &&AbortedTxn| entry.last_offset >= from;
         let mut ahead: Vec<_> = aborted.iter().filter(ends_later).copied().collect();
         ahead.sort_unstable_by_key(|entry| (entry.first_offset, entry.last_offset));
         ahead.dedup();
