@@ -338,7 +338,7 @@ impl Storage {
         let cleaner = LogCleaner::start(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
-            &settings.log.cleaner,
+            settings,
             metrics,
         )
         .map_err(StartError::Thread)?;

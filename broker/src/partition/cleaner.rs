@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use logway_config::broker::Cleaner as Settings;
+use logway_config::broker::Broker as Settings;
 use logway_journal::{
     CleanError, Cleanable, Cleaner, CleanerConfig, CompactConfig, DataDir, LastRecord, Replacement,
     RoundInputs, RoundStats,
@@ -42,19 +42,20 @@ impl LogCleaner {
     pub(crate) fn start(
         partitions: Arc<Partitions>,
         data_dir: Arc<Mutex<DataDir>>,
-        settings: &Settings,
+        settings: Arc<Settings>,
         metrics: Arc<Metrics>,
     ) -> io::Result<LogCleaner> {
         let signal = Arc::new(Signal::default());
+        let is_wanted = settings.log.cleaner.enable;
         let mut work = Work {
             partitions,
             data_dir,
-            settings: settings.clone(),
+            settings,
             metrics,
             signal: Arc::clone(&signal),
             uncleanable: HashSet::new(),
         };
-        let thread = if settings.enable {
+        let thread = if is_wanted {
             let builder = std::thread::Builder::new().name("logway-cleaner".into());
             Some(builder.spawn(move || work.run())?)
         } else {
@@ -85,7 +86,7 @@ impl LogCleaner {
 struct Work {
     partitions: Arc<Partitions>,
     data_dir: Arc<Mutex<DataDir>>,
-    settings: Settings,
+    settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     signal: Arc<Signal>,
     /// Partitions, by topic id, whose compaction has failed; until the next start.
@@ -94,7 +95,7 @@ struct Work {
 
 impl Work {
     fn run(&mut self) {
-        let backoff = Duration::from_millis(self.settings.backoff_ms);
+        let backoff = Duration::from_millis(self.settings.log.cleaner.backoff_ms);
         let mut pause = backoff;
         while !self.signal.wait(pause) {
             let now_ms = now_ms();
@@ -179,9 +180,10 @@ impl Work {
             partition.sync_for_recovery(&self.metrics);
         }
         let config = partition.config();
+        let settings = &self.settings.log.cleaner;
         let cleaner = Cleaner::new(CleanerConfig {
-            dedupe_buffer_bytes: self.settings.dedupe_buffer_size,
-            io_buffer_bytes: self.settings.io_buffer_size,
+            dedupe_buffer_bytes: settings.dedupe_buffer_size,
+            io_buffer_bytes: settings.io_buffer_size,
             unpacked_bytes_max: unpacked_bytes_max(&config).max(UNPACKED_BYTES_MIN),
         });
         let inputs = RoundInputs {
@@ -189,7 +191,7 @@ impl Work {
             delete_retention_ms: config.delete_retention_ms,
             now_ms,
         };
-        let mut throttle = Throttle::new(self.settings.io_max_bytes_per_second);
+        let mut throttle = Throttle::new(settings.io_max_bytes_per_second);
         let pace = &mut |bytes| throttle.passed(bytes, &self.signal);
         let mut round = cleaner.begin(cleanable, inputs, pace)?;
         loop {
