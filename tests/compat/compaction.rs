@@ -10,8 +10,9 @@ use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::record::Record;
 
-use crate::broker_with;
-use crate::raw::{Kafka, Raw};
+use crate::node::Kafka;
+use crate::raw::Raw;
+use crate::{broker_with, peers};
 
 /// Looks for something to compact all the time.
 const EAGER: &str = "\n[log.cleaner]\nbackoff_ms = 50\n";
@@ -140,7 +141,7 @@ fn check_files(kafka: &Kafka, partition: &Path) {
             Some("index" | "timeindex") => &["--verify-index-only"],
             _ => continue,
         };
-        let said = kafka.tool("kafka-dump-log", &[&["--files", file], args].concat());
+        let said = kafka.ok(&[&["tool", "kafka-dump-log", "--files", file], args].concat());
         for complaint in [
             "isvalid: false",
             "ismatch",
@@ -158,9 +159,8 @@ fn check_files(kafka: &Kafka, partition: &Path) {
 #[test]
 fn the_same_log_is_compacted_to_the_same_records() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kafka) = Kafka::start(folder.path(), EAGER_KAFKA) else {
-        return;
-    };
+    let Some(script) = peers::kafka() else { return };
+    let kafka = Kafka::start_with(script, folder.path(), EAGER_KAFKA);
     let broker = broker_with(folder.path(), EAGER);
     let mut peers = [
         Raw::connect(&kafka.address()),
@@ -210,9 +210,8 @@ fn the_same_log_is_compacted_to_the_same_records() {
 #[test]
 fn batches_get_the_same_compression() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(kafka) = Kafka::start(folder.path(), &[]) else {
-        return;
-    };
+    let Some(script) = peers::kafka() else { return };
+    let kafka = Kafka::start(script, folder.path());
     let broker = broker_with(folder.path(), "");
     let mut peers = [
         Raw::connect(&kafka.address()),

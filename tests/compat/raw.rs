@@ -1,10 +1,7 @@
-//! A client that sends exactly what it is told, to Logway and to Kafka alike, and a Kafka node of a
-//! test's own.
+//! A client that sends exactly what it is told, to Logway and to Kafka alike.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::net::TcpStream;
 
 use harness::{DEADLINE, eventually};
 use logway_protocol::batch::{BatchHeader, split_batches};
@@ -16,8 +13,6 @@ use logway_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use logway_protocol::message::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use logway_protocol::record::{Record, decode_records};
 use logway_protocol::{ErrorCode, Message, Request, Text};
-
-use crate::peers;
 
 /// A connection that asks one thing at a time. Partition 0 of each topic is meant.
 pub(crate) struct Raw {
@@ -132,70 +127,6 @@ impl Raw {
             if next == before {
                 return all;
             }
-        }
-    }
-}
-
-/// A Kafka node with a data folder of its own; ended when dropped.
-pub(crate) struct Kafka {
-    script: PathBuf,
-    folder: PathBuf,
-    port: u16,
-}
-
-impl Kafka {
-    /// Starts one with these settings beside the script's; none where Kafka is not there.
-    pub(crate) fn start(folder: &Path, settings: &[&str]) -> Option<Kafka> {
-        let kafka = Kafka {
-            script: peers::kafka()?,
-            folder: folder.join("kafka"),
-            port: free_port(),
-        };
-        let mut start = kafka.command("start");
-        peers::ok(start.arg("1").args(settings), "");
-        Some(kafka)
-    }
-
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// Runs one of Kafka's tools.
-    pub(crate) fn tool(&self, name: &str, args: &[&str]) -> String {
-        peers::ok(self.command("tool").arg(name).args(args), "")
-    }
-
-    fn command(&self, what: &str) -> Command {
-        let mut command = Command::new(&self.script);
-        command
-            .arg(what)
-            .env("KAFKA_RUN", &self.folder)
-            .env("KAFKA_PORT", self.port.to_string())
-            .env("KAFKA_HEAP", "512m");
-        command
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        let stopped = self.command("stop").status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            println!(
-                "the Kafka node below {} was not stopped",
-                self.folder.display()
-            );
-        }
-    }
-}
-
-/// A port that is free, as is the one for the controller a hundred above it.
-fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let controller = port.checked_add(100);
-        if controller.is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
-            return port;
         }
     }
 }
