@@ -156,6 +156,14 @@ impl Model {
     }
 }
 
+/// Who sends a batch, and whether the broker's clock stamps it.
+#[derive(Debug, Clone, Copy)]
+struct Sender {
+    producer: Option<i64>,
+    transaction: Option<usize>,
+    append_time: bool,
+}
+
 struct Run {
     disk: SimDisk,
     log: Log,
@@ -191,15 +199,13 @@ impl Run {
         appended.base_offset
     }
 
-    /// Appends a batch and tells the model; returns its base offset.
-    fn data(
-        &mut self,
-        records: &[(u8, Option<u8>)],
-        builder: &mut BatchBuilder,
-        producer: Option<i64>,
-        transaction: Option<usize>,
-        append_time: bool,
-    ) -> i64 {
+    /// Appends a batch and tells the model.
+    fn data(&mut self, records: &[(u8, Option<u8>)], builder: &mut BatchBuilder, from: Sender) {
+        let Sender {
+            producer,
+            transaction,
+            append_time,
+        } = from;
         let mut timestamps = Vec::new();
         for (at, (key, value)) in records.iter().enumerate() {
             let timestamp = self.now_ms + (at as i64 * 7) % 3 - 1;
@@ -237,7 +243,6 @@ impl Run {
             let sequence = self.model.sequences[&producer] - 1;
             self.model.last_data.insert(producer, (last, sequence));
         }
-        base
     }
 
     fn open_transaction(&self, producer: i64) -> Option<usize> {
@@ -257,7 +262,12 @@ impl Run {
                 // A producer in a transaction sends nothing else.
                 let producer = producer.filter(|id| self.open_transaction(*id).is_none());
                 let mut builder = BatchBuilder::new(*codec);
-                self.data(records, &mut builder, producer, None, *append_time);
+                let from = Sender {
+                    producer,
+                    transaction: None,
+                    append_time: *append_time,
+                };
+                self.data(records, &mut builder, from);
             }
             Step::Transactional {
                 records,
@@ -275,7 +285,12 @@ impl Run {
                 });
                 let mut builder = BatchBuilder::new(*codec);
                 builder.set_transactional(true);
-                self.data(records, &mut builder, Some(*producer), Some(at), false);
+                let from = Sender {
+                    producer: Some(*producer),
+                    transaction: Some(at),
+                    append_time: false,
+                };
+                self.data(records, &mut builder, from);
             }
             Step::End { producer, commits } => self.end(*producer, *commits),
             Step::Roll => drop(self.log.roll(self.now_ms).expect("rolls")),

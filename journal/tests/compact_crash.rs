@@ -163,15 +163,13 @@ impl Run {
         });
         let pace = &mut |_| ControlFlow::Continue(());
         let mut round = cleaner.begin(cleanable, inputs, pace)?;
-        let mut is_first = true;
         while let Some(replacement) = round.next_group(&HashMap::new(), pace)? {
             let swap = match self.log.begin_swap(replacement) {
-                Err(CleanError::NotDurable { .. }) if is_first => {
+                Err(CleanError::NotDurable { .. }) => {
                     // What the round goes by is synced once, as its owner does.
                     let synced = self.log.sync_handle().sync()?;
                     self.log.synced(synced);
                     self.promise.durable = self.promise.durable.max(self.log.durable_offset());
-                    is_first = false;
                     return self.clean(config);
                 }
                 swap => swap?,
