@@ -40,7 +40,48 @@ pub(crate) struct Metrics {
     pub(crate) partitions_failed: Counter,
     pub(crate) duplicate_batches: Counter,
     pub(crate) log_bytes: Gauge<f64, AtomicU64>,
+    pub(crate) compaction: CompactionMetrics,
     sync_seconds: Histogram,
+}
+
+/// What compaction has done.
+#[derive(Debug, Default)]
+pub(crate) struct CompactionMetrics {
+    pub(crate) read_bytes: Counter,
+    pub(crate) removed_bytes: Counter,
+    pub(crate) read_records: Counter,
+    pub(crate) removed_records: Counter,
+    pub(crate) uncleanable: Gauge,
+}
+
+impl CompactionMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "compaction_read_bytes",
+            "Bytes of record batches read to be compacted",
+            self.read_bytes.clone(),
+        );
+        registry.register(
+            "compaction_removed_bytes",
+            "Bytes that compaction has taken out of logs",
+            self.removed_bytes.clone(),
+        );
+        registry.register(
+            "compaction_read_records",
+            "Records read to be compacted",
+            self.read_records.clone(),
+        );
+        registry.register(
+            "compaction_removed_records",
+            "Records that compaction has taken out of logs",
+            self.removed_records.clone(),
+        );
+        registry.register(
+            "partitions_uncleanable",
+            "Partitions that are not compacted any more because that failed",
+            self.uncleanable.clone(),
+        );
+    }
 }
 
 impl Metrics {
@@ -60,10 +101,12 @@ impl Metrics {
             partitions_failed: Counter::default(),
             duplicate_batches: Counter::default(),
             log_bytes: Gauge::default(),
+            compaction: CompactionMetrics::default(),
             sync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
         };
         metrics.register_traffic();
         metrics.register_storage();
+        metrics.compaction.register(&mut metrics.registry);
         Arc::new(metrics)
     }
 

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::net::{Admission, ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
 use crate::open_files;
-use crate::partition::{Keeper, Partitions, PartitionsError, note_lowered};
+use crate::partition::{Keeper, LogCleaner, Partitions, PartitionsError, note_lowered};
 
 /// Longest pause of a peer in the middle of a request or of its reply.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -91,6 +91,7 @@ struct Storage {
     metadata: Arc<Metadata>,
     partitions: Arc<Partitions>,
     keeper: Keeper,
+    cleaner: LogCleaner,
     data_dir: Arc<Mutex<DataDir>>,
     cluster_id: String,
 }
@@ -347,6 +348,13 @@ impl Storage {
         let keeper = Keeper::start(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+        )
+        .map_err(StartError::Thread)?;
+        let cleaner = LogCleaner::start(
+            Arc::clone(&partitions),
+            Arc::clone(&data_dir),
             settings,
             metrics,
         )
@@ -355,6 +363,7 @@ impl Storage {
             metadata,
             partitions,
             keeper,
+            cleaner,
             data_dir,
             cluster_id,
         })
@@ -362,6 +371,7 @@ impl Storage {
 
     /// Syncs and closes everything, then marks the folder clean. Blocks.
     fn close(&self) {
+        self.cleaner.stop();
         self.keeper.stop();
         let metadata = self.metadata.stop();
         self.partitions.flusher().stop();
@@ -393,6 +403,7 @@ impl Storage {
 
     /// Has the threads end by themselves, without closing anything.
     fn abandon(&self) {
+        self.cleaner.abandon();
         self.keeper.abandon();
         self.metadata.abandon();
         self.partitions.flusher().abandon();

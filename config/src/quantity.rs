@@ -39,6 +39,15 @@ where
     })
 }
 
+/// Like [`bytes`], for a setting that may be left out.
+pub(crate) fn bytes_option<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64>,
+{
+    bytes(input).map(Some)
+}
+
 /// Milliseconds: an integer, or text with one of the units of `MS_UNITS`.
 pub(crate) fn ms<'de, D, T>(input: D) -> Result<T, D::Error>
 where

@@ -104,8 +104,10 @@ fn check_documented(name: &str, load: impl Fn(&Path) -> Option<ConfigError>) {
     let sections = documented(&text);
     for (section, keys) in &sections {
         let mut known = known_keys(section, &load);
+        let inside = section.trim_matches(['[', ']']);
         known.retain(|key| {
             !sections.contains_key(&format!("[{key}]"))
+                && !sections.contains_key(&format!("[{inside}.{key}]"))
                 && !sections.contains_key(&format!("[[{key}]]"))
         });
         let mut keys = keys.clone();

@@ -18,6 +18,7 @@ const CLEAN_MARK: &str = ".kafka_cleanshutdown";
 const CLEAN_MARK_CONTENT: &str = "{\"version\":0,\"brokerEpoch\":-1}";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const CLEANED_TO: &str = "cleaner-offset-checkpoint";
 const LOCK: &str = ".lock";
 const DELETE_SUFFIX: &str = "-delete";
 
@@ -53,6 +54,7 @@ pub struct DataDir {
     folders: Vec<String>,
     recovery_points: BTreeMap<String, i64>,
     log_starts: BTreeMap<String, i64>,
+    cleaned_to: BTreeMap<String, i64>,
     _lock: LockGuard,
 }
 
@@ -74,6 +76,7 @@ impl DataDir {
             folders: Vec::new(),
             recovery_points: read_offsets(&*disk, &path.join(RECOVERY_POINTS))?,
             log_starts: read_offsets(&*disk, &path.join(LOG_STARTS))?,
+            cleaned_to: read_offsets(&*disk, &path.join(CLEANED_TO))?,
             disk,
             _lock: lock,
         };
@@ -157,7 +160,28 @@ impl DataDir {
         self.replace(recovery_points, log_starts)
     }
 
-    /// Takes the lines of logs out of both checkpoints, durably: to be called before their folders
+    /// Up to where the log was compacted: where the next round begins.
+    #[must_use]
+    pub fn cleaned_to(&self, folder: &str) -> Option<i64> {
+        self.cleaned_to.get(folder).copied()
+    }
+
+    /// Notes, durably, that the log was compacted below `offset`.
+    pub fn note_cleaned_to(&mut self, folder: &str, offset: i64) -> Result<(), DiskError> {
+        let mut cleaned_to = self.cleaned_to.clone();
+        cleaned_to.insert(folder.to_owned(), offset);
+        self.replace_cleaned_to(cleaned_to)
+    }
+
+    fn replace_cleaned_to(&mut self, cleaned_to: BTreeMap<String, i64>) -> Result<(), DiskError> {
+        if cleaned_to != self.cleaned_to {
+            self.write_offsets(CLEANED_TO, &cleaned_to)?;
+            self.cleaned_to = cleaned_to;
+        }
+        Ok(())
+    }
+
+    /// Takes the lines of logs out of all checkpoints, durably: to be called before their folders
     /// are removed or given to other logs. A new log of the same name would otherwise be taken for
     /// the old one after a crash, and emptied if it ends before the old one's start.
     pub fn forget_logs<'a>(
@@ -165,7 +189,8 @@ impl DataDir {
         folders: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), DiskError> {
         let has_line = |folder: &&str| {
-            self.recovery_points.contains_key(*folder) || self.log_starts.contains_key(*folder)
+            let all = [&self.recovery_points, &self.log_starts, &self.cleaned_to];
+            all.iter().any(|lines| lines.contains_key(*folder))
         };
         let known: Vec<&str> = folders.into_iter().filter(has_line).collect();
         if known.is_empty() {
@@ -173,10 +198,13 @@ impl DataDir {
         }
         let (mut recovery_points, mut log_starts) =
             (self.recovery_points.clone(), self.log_starts.clone());
+        let mut cleaned_to = self.cleaned_to.clone();
         for folder in known {
             recovery_points.remove(folder);
             log_starts.remove(folder);
+            cleaned_to.remove(folder);
         }
+        self.replace_cleaned_to(cleaned_to)?;
         self.replace(recovery_points, log_starts)
     }
 

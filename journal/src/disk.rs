@@ -87,6 +87,10 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
 
     /// Closes the handle; the next operation opens the file again.
     fn release(&self);
+
+    /// Keeps to the file that has the name now, for good: whatever takes its name afterwards is
+    /// not seen here, and [`DiskFile::release`] does nothing any more. Its bytes go when this goes.
+    fn pin(&self) -> io::Result<()>;
 }
 
 /// Reading through a handle of a disk that is not made of system files.

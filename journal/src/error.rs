@@ -148,6 +148,12 @@ pub enum ChangeError {
         /// The log's folder.
         dir: PathBuf,
     },
+    /// Compacted segments are being swapped in: try again when that is over.
+    #[error("segments of the log at {} are being swapped", dir.display())]
+    Swapping {
+        /// The log's folder.
+        dir: PathBuf,
+    },
     /// The file system refused. The log is usable; part of the change may have been made.
     #[error("cannot change the log")]
     Disk(#[from] DiskError),

@@ -12,6 +12,7 @@ pub mod sim_disk;
 mod std_disk;
 
 mod by_time;
+mod compact;
 mod config;
 mod data_dir;
 mod error;
@@ -34,6 +35,10 @@ mod view;
 mod walk;
 
 pub use by_time::FoundByTime;
+pub use compact::{
+    CleanError, Cleanable, Cleaner, CleanerConfig, CompactConfig, LastRecord, Pace, Replacement,
+    Round, RoundInputs, RoundStats, Swap, Swapped,
+};
 pub use config::LogConfig;
 pub use data_dir::{DataDir, DataDirError, LogState};
 pub use disk::{DirEntry, Disk, DiskFile, FileHandle, LockGuard, ReadAt};

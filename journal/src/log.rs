@@ -4,7 +4,7 @@
 //! whole. After a failed sync, or a failed write that could not be cut off again, nothing is written.
 //! Hallway: step 8.
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use logway_protocol::batch::{BATCH_HEADER_SIZE, BATCH_OVERHEAD, BatchError, BatchHeader};
 
@@ -35,6 +35,8 @@ pub struct Log {
     pub(crate) durable: Durable,
     pub(crate) snapshots: Snapshots,
     pub(crate) aborted_known_below: i64,
+    /// Held by a swap of compacted segments while it is under way.
+    pub(crate) swapping: Weak<()>,
 }
 
 /// Where a batch went.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::active::ActiveSegment;
 use crate::checkpoint::TMP_SUFFIX;
+use crate::compact::{CLEANED_SUFFIX, complete_swaps};
 use crate::config::LogConfig;
 use crate::disk::Disk;
 use crate::epoch::{EPOCH_FILE, Epochs};
@@ -23,9 +24,6 @@ use crate::segment::{
 use crate::snapshot::{SNAPSHOT_SUFFIX, Snapshots};
 use crate::sync::Durable;
 use crate::view::{Shared, View};
-
-/// Suffix of a segment that Kafka's compaction had not finished.
-const CLEANED_SUFFIX: &str = ".cleaned";
 
 /// What is known from outside about the state in which the log was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,6 +158,7 @@ impl Log {
             durable: Durable::new(durable.clamp(0, log_end_offset), is_dir_durable),
             snapshots,
             aborted_known_below,
+            swapping: std::sync::Weak::new(),
         };
         // Those past the end would be wrong of what will be appended.
         log.remove_snapshots_above(log_end_offset)?;
@@ -183,7 +182,8 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<(Vec<FoundSegment>, Snapshots), O
     let mut segments: BTreeMap<i64, FoundSegment> = BTreeMap::new();
     let mut indexes = Vec::new();
     let mut snapshots = Vec::new();
-    for entry in disk.list(dir).map_err(DiskError::of("list", dir))? {
+    let listed = disk.list(dir).map_err(DiskError::of("list", dir))?;
+    for entry in complete_swaps(disk, dir, listed)? {
         let path = dir.join(&entry.name);
         let is_leftover = [DELETED_SUFFIX, TMP_SUFFIX, CLEANED_SUFFIX];
         if entry.is_dir || entry.name == EPOCH_FILE {

@@ -16,7 +16,7 @@ use crate::epoch::Epochs;
 use crate::error::{DiskError, OpenError};
 use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
 use crate::open::{Recovery, remove_segments};
-use crate::segment::{LOG_SUFFIX, NO_TIMESTAMP, SegmentFiles, SegmentView, path_of};
+use crate::segment::{LOG_SUFFIX, NO_TIMESTAMP, SegmentFiles, SegmentView, path_of, youngest_of};
 use crate::walk::{BatchFault, HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError, offsets_fault};
 
 /// A segment as the folder's listing shows it; lengths in bytes.
@@ -412,7 +412,7 @@ impl Recoverer<'_> {
         (found.base_offset..end_offset).contains(&entry.offset)
             && header.last_offset() == entry.offset
             && unindexed <= unindexed_max
-            && header.max_timestamp <= latest
+            && youngest_of(&header) <= latest
     }
 
     fn is_one_batch(&self, view: &SegmentView) -> bool {
@@ -440,13 +440,13 @@ fn confirm(
         return Ok(false);
     };
     let latest = time.map_or(NO_TIMESTAMP, |time| time.timestamp);
-    if header.last_offset() != entry.offset || header.max_timestamp > latest {
+    if header.last_offset() != entry.offset || youngest_of(&header) > latest {
         return Ok(false);
     }
     let Some(time) = time else { return Ok(true) };
     let found = view.find(&mut walk, time.offset)?;
     Ok(found.is_some_and(|(_, header)| {
-        header.last_offset() == time.offset && header.max_timestamp == time.timestamp
+        header.last_offset() == time.offset && youngest_of(&header) == time.timestamp
     }))
 }
 

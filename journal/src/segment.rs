@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use logway_protocol::batch::BatchHeader;
 
+use crate::checkpoint::with_suffix;
 use crate::disk::{Disk, DiskFile};
 use crate::index::{IndexView, OffsetEntry, TimeEntry};
 use crate::residency::Access;
@@ -55,7 +56,17 @@ pub(crate) struct SegmentFiles {
 
 impl SegmentFiles {
     pub(crate) fn new(disk: &dyn Disk, dir: &Path, base_offset: i64) -> SegmentFiles {
-        let file = |suffix| disk.file(&path_of(dir, base_offset, suffix));
+        SegmentFiles::unfinished(disk, dir, base_offset, "")
+    }
+
+    /// Files whose names have `ending` behind them until they are done.
+    pub(crate) fn unfinished(
+        disk: &dyn Disk,
+        dir: &Path,
+        base_offset: i64,
+        ending: &str,
+    ) -> SegmentFiles {
+        let file = |suffix| disk.file(&with_suffix(&path_of(dir, base_offset, suffix), ending));
         SegmentFiles {
             base_offset,
             log: file(LOG_SUFFIX),
@@ -306,15 +317,26 @@ impl SegmentView {
 /// The maximum so far with one more batch: the first batch wins among equals, as in Kafka.
 pub(crate) fn later(max: Option<TimeEntry>, header: &BatchHeader) -> Option<TimeEntry> {
     let before = max.map_or(NO_TIMESTAMP, |entry| entry.timestamp);
-    if header.max_timestamp > before {
+    let timestamp = youngest_of(header);
+    if timestamp > before {
         return Some(TimeEntry {
-            timestamp: header.max_timestamp,
+            timestamp,
             offset: header.last_offset(),
         });
     }
     max
 }
 
+/// The largest timestamp of a batch's records: what compaction has emptied has none, whatever its
+/// header still says.
+pub(crate) fn youngest_of(header: &BatchHeader) -> i64 {
+    if header.record_count == 0 {
+        NO_TIMESTAMP
+    } else {
+        header.max_timestamp
+    }
+}
+
 fn is_the_batch(header: &BatchHeader, entry: &TimeEntry) -> bool {
-    header.last_offset() == entry.offset && header.max_timestamp == entry.timestamp
+    header.last_offset() == entry.offset && youngest_of(header) == entry.timestamp
 }

@@ -35,6 +35,10 @@ impl Log {
         high_watermark: i64,
     ) -> Result<Deleted, ChangeError> {
         self.check_writable()?;
+        if self.is_swapping() {
+            // They go the next time.
+            return Ok(Deleted::default());
+        }
         let by_start = self.count_below_log_start();
         let by_size = self.count_above_retention_bytes();
         let by_time = self.count_older_than_retention(now_ms)?;
@@ -61,6 +65,10 @@ impl Log {
             }));
         }
         self.move_log_start(offset)?;
+        if self.is_swapping() {
+            // Retention removes the segments.
+            return Ok(Deleted::default());
+        }
         let count = self.count_below_log_start();
         self.delete_first(count)
     }
@@ -73,6 +81,7 @@ impl Log {
         if offset >= self.log_end_offset {
             return Ok(self.log_end_offset);
         }
+        self.check_no_swap()?;
         let first = self
             .closed
             .first()
@@ -111,11 +120,20 @@ impl Log {
     /// starts beyond its own end. An error here leaves the log poisoned.
     pub fn restart_at(&mut self, offset: i64, now_ms: i64) -> Result<(), ChangeError> {
         self.check_writable()?;
+        self.check_no_swap()?;
         let result = self.replace_all(offset, now_ms);
         if result.is_err() {
             self.shared.poison();
         }
         result
+    }
+
+    fn check_no_swap(&self) -> Result<(), ChangeError> {
+        if self.is_swapping() {
+            let dir = self.shared.dir.to_path_buf();
+            return Err(ChangeError::Swapping { dir });
+        }
+        Ok(())
     }
 
     fn replace_all(&mut self, offset: i64, now_ms: i64) -> Result<(), ChangeError> {

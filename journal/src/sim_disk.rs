@@ -5,7 +5,7 @@
 //! Hallway: stands in for the disk of step 8.
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -88,6 +88,7 @@ impl Disk for SimDisk {
         Arc::new(SimFile {
             state: Arc::clone(&self.state),
             path: path.to_path_buf(),
+            pinned: OnceLock::new(),
         })
     }
 
@@ -133,6 +134,8 @@ impl Disk for SimDisk {
 struct SimFile {
     state: Arc<Mutex<State>>,
     path: PathBuf,
+    /// The file that this stands for whatever its name.
+    pinned: OnceLock<usize>,
 }
 
 impl DiskFile for SimFile {
@@ -141,7 +144,10 @@ impl DiskFile for SimFile {
     }
 
     fn open(&self) -> io::Result<FileHandle> {
-        let inode = self.state.lock().inode(&self.path)?;
+        let inode = match self.pinned.get() {
+            Some(inode) => *inode,
+            None => self.state.lock().inode(&self.path)?,
+        };
         Ok(FileHandle::Other(Arc::new(SimHandle {
             state: Arc::clone(&self.state),
             inode,
@@ -158,10 +164,21 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.state.lock().sync_data(&self.path)
+        let mut state = self.state.lock();
+        let inode = match self.pinned.get() {
+            Some(inode) => Ok(*inode),
+            None => state.inode(&self.path),
+        };
+        state.sync_data(inode)
     }
 
     fn release(&self) {}
+
+    fn pin(&self) -> io::Result<()> {
+        let inode = self.state.lock().inode(&self.path)?;
+        self.pinned.get_or_init(|| inode);
+        Ok(())
+    }
 }
 
 #[derive(Debug)]

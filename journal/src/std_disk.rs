@@ -72,6 +72,7 @@ impl Disk for StdDisk {
             path: path.to_path_buf(),
             file: ArcSwapOption::empty(),
             used: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
         };
         Arc::new(StdFile {
             slot: Arc::new(slot),
@@ -165,7 +166,7 @@ impl HandleCache {
             let Some(victim) = oldest.upgrade() else {
                 continue;
             };
-            if victim.file.load().is_none() {
+            if victim.file.load().is_none() || victim.pinned.load(Ordering::Relaxed) {
                 continue;
             }
             if victim.used.swap(false, Ordering::Relaxed) && chances > 0 {
@@ -182,6 +183,21 @@ impl HandleCache {
         let this = Arc::downgrade(slot);
         self.open.lock().retain(|other| !other.ptr_eq(&this));
     }
+
+    /// From now on nobody closes the file: both ways of closing one hold the lock.
+    fn pin(&self, slot: &Slot) {
+        let _closing = self.open.lock();
+        slot.pinned.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes a file that is not pinned.
+    fn close(&self, slot: &Arc<Slot>) {
+        let mut open = self.open.lock();
+        if !slot.pinned.load(Ordering::Relaxed) && slot.file.swap(None).is_some() {
+            let this = Arc::downgrade(slot);
+            open.retain(|other| !other.ptr_eq(&this));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -189,6 +205,8 @@ struct Slot {
     path: PathBuf,
     file: ArcSwapOption<File>,
     used: AtomicBool,
+    /// Changed only under the cache's lock.
+    pinned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -269,8 +287,13 @@ impl DiskFile for StdFile {
     }
 
     fn release(&self) {
-        if self.slot.file.swap(None).is_some() {
-            self.cache.closed(&self.slot);
+        if self.slot.file.load().is_some() {
+            self.cache.close(&self.slot);
         }
+    }
+
+    fn pin(&self) -> io::Result<()> {
+        self.cache.pin(&self.slot);
+        self.handle().map(drop)
     }
 }

@@ -97,6 +97,20 @@ impl TxnIndex {
         }
     }
 
+    /// An index whose file has been written, under its final name, with exactly these entries.
+    pub(crate) fn of_file(
+        disk: &dyn Disk,
+        dir: &Path,
+        base_offset: i64,
+        entries: &[AbortedTxn],
+    ) -> Option<Arc<TxnIndex>> {
+        let last = entries.last()?;
+        let mut index = TxnIndex::new(disk, dir, base_offset);
+        index.entries = IndexView::of_file(u32::try_from(entries.len()).ok()?);
+        index.last_offset = last.last_offset;
+        Some(Arc::new(index))
+    }
+
     /// The index in a file of `len` bytes. What is at or after `bounds.below` is cut off, for good.
     /// Of a damaged file nothing is taken; it stays until it is replaced.
     pub(crate) fn open(

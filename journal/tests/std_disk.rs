@@ -1,13 +1,19 @@
 //! The real disk: handles, locks, readers beside a writer.
 mod support;
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use logway_journal::{
-    DataDir, DataDirError, Disk, FileHandle, Log, LogConfig, ReadError, Recovery, StdDisk,
+    Cleaner, CleanerConfig, CompactConfig, DataDir, DataDirError, Disk, FileHandle, Log, LogConfig,
+    ReadError, Recovery, RoundInputs, StdDisk,
 };
+use logway_protocol::batch_builder::BatchBuilder;
+use logway_protocol::compression::Compression;
+use logway_protocol::record::decode_records;
 use support::{Expected, batch, batch_at, check_log, small};
 
 fn open(disk: &Arc<StdDisk>, dir: &Path, config: LogConfig) -> Log {
@@ -179,4 +185,99 @@ fn a_search_in_memory_finds_the_same_or_says_that_it_needs_the_disk() {
     }
     let outside = reader.read_below_in_memory(1 << 40, i64::MAX, 1, true);
     assert!(matches!(outside, Err(ReadError::OffsetOutOfRange { .. })));
+}
+
+/// Readers go on through swaps with their files closed and opened again all the time: what they
+/// read is always whole, in order and of one time.
+#[test]
+fn readers_go_on_while_segments_are_compacted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("GameLog-0");
+    let disk = Arc::new(StdDisk::with_open_files_max(2));
+    let config = LogConfig {
+        segment_bytes: 4000,
+        index_interval_bytes: 100,
+        compact: true,
+        ..LogConfig::default()
+    };
+    let opened = Log::open(disk, &dir, config.clone(), Recovery::default(), 0);
+    let mut log = opened.expect("opens");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for from_end in [false, true] {
+            let (reader, done) = (log.reader(), &done);
+            scope.spawn(move || {
+                let mut rounds = 0;
+                while rounds == 0 || !done.load(Ordering::Relaxed) {
+                    let end = reader.log_end_offset();
+                    let mut before = if from_end { end / 2 } else { 0 } - 1;
+                    for batch in reader.batches(before + 1) {
+                        let (header, bytes) = batch.expect("a sound batch");
+                        for record in decode_records(&bytes, 1 << 20).expect("decodes") {
+                            // The first batch may begin before what was asked for.
+                            if record.offset > before {
+                                before = record.offset;
+                            }
+                            let key = record.key.expect("a key");
+                            let value = record.value.expect("a value");
+                            let written =
+                                i64::from_be_bytes(value[..8].try_into().expect("8 bytes"));
+                            assert_eq!(written, record.offset);
+                            assert_eq!(i64::from(key[0]), record.offset % 50);
+                        }
+                        assert!(header.last_offset() >= before);
+                    }
+                    reader.release_files();
+                    rounds += 1;
+                }
+            });
+        }
+        for round in 0..60 {
+            for _ in 0..10 {
+                let mut builder = BatchBuilder::new(Compression::None);
+                for offset in log.log_end_offset()..log.log_end_offset() + 10 {
+                    let value = [offset.to_be_bytes(), [7; 8]].concat();
+                    let key = [(offset % 50) as u8];
+                    builder
+                        .append(offset, Some(&key), Some(&value), &[])
+                        .expect("fits");
+                }
+                log.append(&builder.build().expect("has records"), 0, 0)
+                    .expect("appends");
+            }
+            log.roll(0).expect("rolls");
+            log.sync().expect("syncs");
+            compact(&mut log, &config);
+            assert!(log.reader().size_bytes() < 16_000, "in round {round}");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+fn compact(log: &mut Log, config: &LogConfig) {
+    let cleaner = Cleaner::new(CleanerConfig {
+        dedupe_buffer_bytes: 1 << 20,
+        io_buffer_bytes: 1000,
+        unpacked_bytes_max: 1 << 20,
+    });
+    let inputs = RoundInputs {
+        log: config.clone(),
+        delete_retention_ms: 0,
+        now_ms: 0,
+    };
+    let pace = &mut |_| ControlFlow::Continue(());
+    let cleanable =
+        log.reader()
+            .cleanable(None, log.log_end_offset(), &CompactConfig::default(), 0);
+    let mut round = cleaner
+        .begin(cleanable.expect("reads"), inputs, pace)
+        .expect("reads");
+    while let Some(replacement) = round.next_group(&HashMap::new(), pace).expect("writes") {
+        let swapped = log
+            .begin_swap(replacement)
+            .expect("is allowed")
+            .run()
+            .expect("swaps");
+        log.finish_swap(swapped);
+    }
 }

@@ -117,6 +117,12 @@ impl Attributes {
         self.with(Self::CONTROL, control)
     }
 
+    /// The same attributes, with or without a delete horizon in place of the base timestamp.
+    #[must_use]
+    pub fn with_delete_horizon(self, has_horizon: bool) -> Attributes {
+        self.with(Self::DELETE_HORIZON, has_horizon)
+    }
+
     fn with(self, bit: i16, on: bool) -> Attributes {
         Attributes(if on { self.0 | bit } else { self.0 & !bit })
     }
@@ -253,6 +259,14 @@ impl BatchHeader {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.attributes.is_control()
+    }
+
+    /// From when on tombstones and markers of the batch may be removed, in milliseconds since 1970,
+    /// if compaction has said so (KIP-534).
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        let has_horizon = self.attributes.has_delete_horizon();
+        has_horizon.then_some(self.base_timestamp)
     }
 
     /// Whether an idempotent producer sent the batch.

@@ -202,7 +202,7 @@ impl BatchBuilder {
         let records = self.buffer.get(BATCH_HEADER_SIZE..).unwrap_or_default();
         packed.clear();
         packed.put_bytes(0, BATCH_HEADER_SIZE);
-        compression::compress_into(self.compression, records, packed)?;
+        compression::compress_into(self.compression, None, records, packed)?;
         let header = self.header(packed.len())?;
         finish(packed, &header)?;
         Ok(Bytes::copy_from_slice(packed))

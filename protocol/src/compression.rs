@@ -17,6 +17,8 @@ use flate2::bufread::{GzEncoder, MultiGzDecoder};
 
 /// Kafka's default level.
 const ZSTD_LEVEL: i32 = 3;
+/// The best that gzip can do; the codec panics on more.
+const GZIP_LEVEL_MAX: u32 = 9;
 /// Windows up to 8 MiB are always read, as RFC 8878 recommends.
 const ZSTD_WINDOW_LOG_MIN: u32 = 23;
 /// The largest window that Zstandard's own tools read unasked: 128 MiB.
@@ -160,13 +162,15 @@ fn corrupt(what: &'static str) -> io::Error {
 /// Compresses `input` with Kafka's default level of the codec.
 pub fn compress(compression: Compression, input: &[u8]) -> Result<Bytes, CompressionError> {
     let mut out = BytesMut::new();
-    compress_into(compression, input, &mut out)?;
+    compress_into(compression, None, input, &mut out)?;
     Ok(out.freeze())
 }
 
-/// Appends the compressed `input` to `out`.
+/// Appends the compressed `input` to `out`. Without a level it is the codec's default; snappy and
+/// lz4 have only one here.
 pub(crate) fn compress_into(
     compression: Compression,
+    level: Option<i32>,
     input: &[u8],
     out: &mut BytesMut,
 ) -> Result<(), CompressionError> {
@@ -175,10 +179,10 @@ pub(crate) fn compress_into(
             out.put_slice(input);
             Ok(())
         }
-        Compression::Gzip => gzip(input, out),
+        Compression::Gzip => gzip(level, input, out),
         Compression::Snappy => snappy::compress(input, out),
         Compression::Lz4 => lz4::compress(input, out),
-        Compression::Zstd => zstd_frame(input, out),
+        Compression::Zstd => zstd_frame(level, input, out),
     };
     done.map_err(|source| CompressionError::Compress {
         compression,
@@ -186,14 +190,18 @@ pub(crate) fn compress_into(
     })
 }
 
-fn gzip(input: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let mut encoder = GzEncoder::new(input, flate2::Compression::default());
+fn gzip(level: Option<i32>, input: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    let level = level.and_then(|level| u32::try_from(level).ok());
+    let level = level.map_or_else(flate2::Compression::default, |level| {
+        flate2::Compression::new(level.min(GZIP_LEVEL_MAX))
+    });
+    let mut encoder = GzEncoder::new(input, level);
     io::copy(&mut encoder, &mut out.writer())?;
     Ok(())
 }
 
-fn zstd_frame(input: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let frame = zstd::bulk::compress(input, ZSTD_LEVEL)?;
+fn zstd_frame(level: Option<i32>, input: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    let frame = zstd::bulk::compress(input, level.unwrap_or(ZSTD_LEVEL))?;
     out.put_slice(&frame);
     Ok(())
 }

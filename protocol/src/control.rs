@@ -50,7 +50,11 @@ impl ControlType {
 
     /// The type of a record of a control batch, by its key.
     pub fn of(record: &Record) -> Result<ControlType, BatchError> {
-        let mut key = record.key.as_deref().unwrap_or_default();
+        ControlType::of_key(record.key.as_deref().unwrap_or_default())
+    }
+
+    /// The type that the key of a control record says.
+    pub fn of_key(mut key: &[u8]) -> Result<ControlType, BatchError> {
         let version = take(&mut key).map(i16::from_be_bytes);
         let code = take(&mut key).map(i16::from_be_bytes);
         match (version, code) {

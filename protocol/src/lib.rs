@@ -28,6 +28,7 @@ pub mod crc;
 mod input;
 pub mod record;
 pub mod records_field;
+pub mod rewrite;
 mod varint;
 pub mod walk;
 mod xxhash;

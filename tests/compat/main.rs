@@ -9,6 +9,7 @@
 )]
 
 mod alter_configs;
+mod compaction;
 mod dump;
 mod folders;
 mod kafka_tools;
@@ -20,6 +21,7 @@ mod odd;
 mod odd_batches;
 mod peers;
 mod python;
+mod raw;
 mod sequences;
 
 use std::path::Path;
@@ -29,10 +31,15 @@ use harness::process::Process;
 
 /// A broker of its own for one test.
 fn broker(folder: &Path) -> Process {
+    broker_with(folder, "")
+}
+
+/// The same with more settings.
+fn broker_with(folder: &Path, more: &str) -> Process {
     let data = folder.join("broker");
     let settings = folder.join("broker.toml");
     let text = format!(
-        "data_dir = \"{}\"\nlisten = \"127.0.0.1:0\"\ngroup_initial_rebalance_delay_ms = 200\n",
+        "data_dir = \"{}\"\nlisten = \"127.0.0.1:0\"\ngroup_initial_rebalance_delay_ms = 200\n{more}",
         data.display()
     );
     std::fs::write(&settings, text).expect("a settings file");

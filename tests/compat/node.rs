@@ -14,10 +14,15 @@ pub(crate) struct Kafka {
 
 impl Kafka {
     pub(crate) fn start(script: PathBuf, folder: &Path) -> Kafka {
+        Kafka::start_with(script, folder, &[])
+    }
+
+    /// Starts one with more settings, `name=value` each.
+    pub(crate) fn start_with(script: PathBuf, folder: &Path, settings: &[&str]) -> Kafka {
         let run = folder.join("kafka");
         let port = harness::free_address().port();
         let kafka = Kafka { script, run, port };
-        kafka.ok(&["start", "1"]);
+        kafka.ok(&[&["start", "1"], settings].concat());
         kafka
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use logway_config::broker::Broker as Settings;
+use logway_protocol::compression::Compression;
 use thiserror::Error;
 
 use super::image::Topic;
@@ -336,7 +337,12 @@ pub(crate) fn default_of(setting: &Setting, settings: &Settings) -> String {
 
 /// The broker's own value where its settings file has that setting.
 pub(crate) fn broker_value(setting: &Setting, settings: &Settings) -> Option<String> {
+    let cleaner = &settings.log.cleaner;
     let value = match setting.name {
+        "delete.retention.ms" => cleaner.delete_retention_ms.to_string(),
+        "max.compaction.lag.ms" => cleaner.max_compaction_lag_ms.to_string(),
+        "min.cleanable.dirty.ratio" => cleaner.min_cleanable_ratio.to_string(),
+        "min.compaction.lag.ms" => cleaner.min_compaction_lag_ms.to_string(),
         "flush.messages" => settings.flush.messages?.to_string(),
         "flush.ms" => settings.flush.ms?.to_string(),
         "index.interval.bytes" => settings.log.index_interval_bytes.to_string(),
@@ -356,6 +362,14 @@ pub(crate) fn broker_value(setting: &Setting, settings: &Settings) -> Option<Str
     Some(value)
 }
 
+/// What the broker makes of a batch that a producer compressed otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TargetCompression {
+    pub(crate) codec: Compression,
+    /// The codec's default if there is none; snappy and lz4 have only one here.
+    pub(crate) level: Option<i32>,
+}
+
 /// A topic's settings in the form the partitions work with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TopicConfig {
@@ -373,6 +387,12 @@ pub(crate) struct TopicConfig {
     pub(crate) flush_ms: i64,
     pub(crate) compacted: bool,
     pub(crate) deletes: bool,
+    pub(crate) delete_retention_ms: i64,
+    pub(crate) min_compaction_lag_ms: i64,
+    pub(crate) max_compaction_lag_ms: i64,
+    pub(crate) min_cleanable_dirty_ratio: f64,
+    /// None: what the producer chose.
+    pub(crate) compression: Option<TargetCompression>,
 }
 
 impl TopicConfig {
@@ -415,6 +435,27 @@ impl TopicConfig {
             flush_ms: number("flush.ms"),
             compacted: policy.split(',').any(|part| part.trim() == "compact"),
             deletes: policy.split(',').any(|part| part.trim() == "delete"),
+            delete_retention_ms: number("delete.retention.ms"),
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio")
+                .trim()
+                .parse()
+                .unwrap_or(1.0),
+            compression: target_compression(&text),
         }
     }
+}
+
+/// The compression that `compression.type` asks for, with its level.
+fn target_compression(text: &impl Fn(&str) -> String) -> Option<TargetCompression> {
+    let codec = match text("compression.type").trim() {
+        "uncompressed" => Compression::None,
+        name => name.parse().ok()?,
+    };
+    let level = text(&format!("compression.{codec}.level"));
+    Some(TargetCompression {
+        codec,
+        level: level.trim().parse().ok(),
+    })
 }

@@ -11,6 +11,7 @@ use logway_protocol::batch::{
     BatchError, BatchHeader, TimestampType, set_max_timestamp, verify_crc,
 };
 use logway_protocol::compression::CompressionError;
+use logway_protocol::rewrite::recompress;
 use logway_protocol::walk::{
     Missed, RecordDemands, RecordFault, WalkRules, records_that_miss, walk_records_with,
 };
@@ -109,6 +110,7 @@ pub(crate) fn client_batch(
             false => BatchRefusal::Timestamp(newest),
         });
     }
+    let (header, batch) = with_topics_compression(header, batch, config, demands.limit_bytes)?;
     stamped(header, batch, config, (newest, now_ms))
 }
 
@@ -203,8 +205,8 @@ fn unpacked_max(size: usize, settings: &Settings) -> usize {
     by_ratio.min(settings.decompressed_max_bytes)
 }
 
-/// The one place where a client's batch is rewritten: the broker's clock, or a largest timestamp
-/// that is not that of the records. Costs a copy and a checksum.
+/// The batch with the broker's clock, or with the largest timestamp of its records where it claims
+/// another. Costs a copy and a checksum.
 fn stamped(
     header: BatchHeader,
     batch: Bytes,
@@ -222,4 +224,30 @@ fn stamped(
     set_max_timestamp(&mut bytes, clock, timestamp).map_err(BatchRefusal::Corrupt)?;
     let header = BatchHeader::decode(&bytes).map_err(BatchRefusal::Corrupt)?;
     Ok((header, bytes.freeze()))
+}
+
+/// The batch with the compression that the topic's `compression.type` asks for; as it is where that
+/// says `producer`, or the same. The limit on a batch's size holds for the result too, as in Kafka.
+fn with_topics_compression(
+    header: BatchHeader,
+    batch: Bytes,
+    config: &TopicConfig,
+    limit_bytes: usize,
+) -> Result<(BatchHeader, Bytes), BatchRefusal> {
+    let Some(wanted) = config.compression else {
+        return Ok((header, batch));
+    };
+    if header.compression().map_err(BatchRefusal::Corrupt)? == wanted.codec {
+        return Ok((header, batch));
+    }
+    let packed = recompress(&batch, wanted.codec, wanted.level, limit_bytes);
+    let packed = packed.map_err(malformed)?;
+    if packed.len() > config.message_bytes_max {
+        return Err(BatchRefusal::TooLarge {
+            size: packed.len(),
+            limit: config.message_bytes_max,
+        });
+    }
+    let header = BatchHeader::decode(&packed).map_err(BatchRefusal::Corrupt)?;
+    Ok((header, packed))
 }

@@ -29,9 +29,26 @@ const TICK_MIN: Duration = Duration::from_millis(100);
 const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, Default)]
-struct Signal {
+pub(super) struct Signal {
     stopping: Mutex<bool>,
     changed: Condvar,
+}
+
+impl Signal {
+    /// Has the thread end soon.
+    pub(super) fn stop(&self) {
+        *self.stopping.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits that long; true as soon as the thread is to end.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping && !time.is_zero() {
+            self.changed.wait_for(&mut stopping, time);
+        }
+        *stopping
+    }
 }
 
 /// Handle of the keeper's thread.
@@ -68,8 +85,7 @@ impl Keeper {
 
     /// Has the thread end after the round under way, without waiting for it.
     pub(crate) fn abandon(&self) {
-        *self.signal.stopping.lock() = true;
-        self.signal.changed.notify_all();
+        self.signal.stop();
     }
 
     /// Ends the thread after the round under way. Blocks.
@@ -100,16 +116,8 @@ fn work(round: &Round, signal: &Signal) {
         let until_retention = retention.saturating_sub(retained_at.elapsed());
         let until_checkpoint = CHECKPOINT.saturating_sub(checkpointed_at.elapsed());
         let due = tick.min(until_retention).min(until_checkpoint);
-        let sleep = due.clamp(TICK_MIN, ENDED);
-        {
-            let mut stopping = signal.stopping.lock();
-            if *stopping {
-                return;
-            }
-            signal.changed.wait_for(&mut stopping, sleep);
-            if *stopping {
-                return;
-            }
+        if signal.wait(due.clamp(TICK_MIN, ENDED)) {
+            return;
         }
         round.remove_deleted();
         let settings = round.partitions.settings_version();

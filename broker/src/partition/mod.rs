@@ -9,6 +9,7 @@
 mod append;
 mod bulk;
 mod check;
+mod cleaner;
 mod delete_records;
 mod epochs;
 mod flusher;
@@ -40,6 +41,7 @@ use self::waiting::FetchWaiters;
 
 pub(crate) use self::append::AppendError;
 pub(crate) use self::check::{BatchRefusal, client_batch};
+pub(crate) use self::cleaner::LogCleaner;
 pub(crate) use self::delete_records::DeleteRecordsError;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::opening::note_lowered;
@@ -98,6 +100,9 @@ pub(crate) struct Partition {
     fetches: FetchWaiters,
     /// When a full disk was last reported: once in a while is enough.
     full_reported_ms: AtomicI64,
+    /// Held while compacted segments are swapped in, and by who takes the folder away: a swap must
+    /// not meet the files of another topic of that name. Locked before `writer`.
+    swapping: Mutex<()>,
 }
 
 /// What a partition is made of.
@@ -133,6 +138,7 @@ impl Partition {
             availability: AtomicU8::new(Availability::Online as u8),
             fetches: FetchWaiters::default(),
             full_reported_ms: AtomicI64::new(0),
+            swapping: Mutex::default(),
         })
     }
 

@@ -232,7 +232,12 @@ pub(super) fn log_config(config: &TopicConfig) -> LogConfig {
     let unsigned = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
     LogConfig {
         segment_bytes: unsigned(config.segment_bytes),
-        segment_ms: config.segment_ms,
+        // A record may not wait in the active segment, which is never compacted.
+        segment_ms: if config.compacted {
+            config.segment_ms.min(config.max_compaction_lag_ms.max(1))
+        } else {
+            config.segment_ms
+        },
         index_interval_bytes: unsigned(config.index_interval_bytes),
         segment_index_bytes: unsigned(config.segment_index_bytes),
         // Only `delete` gives up old records.

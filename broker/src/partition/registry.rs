@@ -243,6 +243,7 @@ impl Partitions {
             info!(topic = %served.topic.name, "topic deleted");
             for partition in served.partitions.iter().flatten() {
                 partition.set_availability(Availability::Deleted);
+                let _no_swap = partition.swapping.lock();
                 // Nobody appends any more; readers keep their open files.
                 drop(partition.writer.lock().log.take());
                 discarded.push((partition.dir.clone(), partition.topic_id));

@@ -32,7 +32,7 @@ pub(crate) async fn describe(
     (result.error_code, result.configs)
 }
 
-async fn create_with(client: &mut Client, name: &str, configs: &[(&str, &str)]) {
+pub(crate) async fn create_with(client: &mut Client, name: &str, configs: &[(&str, &str)]) {
     let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
         name: Text::from(*name),
         value: Some(Text::from(*value)),

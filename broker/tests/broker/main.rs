@@ -4,6 +4,7 @@
 
 mod abuse;
 mod alter;
+mod compaction;
 mod configs;
 mod delete_records;
 mod fetch;

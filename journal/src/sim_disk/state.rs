@@ -253,12 +253,12 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn sync_data(&mut self, path: &Path) -> io::Result<()> {
+    pub(super) fn sync_data(&mut self, inode: io::Result<usize>) -> io::Result<()> {
         let failed = self.count(Operation::Sync);
         if failed == Some(FaultKind::Halted) {
             return Err(error(FaultKind::Halted));
         }
-        let inode = self.inode_mut(path)?;
+        let inode = self.inodes.get_mut(inode?).ok_or(io::ErrorKind::NotFound)?;
         inode.pending.clear();
         if let Some(kind) = failed {
             // The system has dropped the pages: the next sync would succeed and keep nothing.
