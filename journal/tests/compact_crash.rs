@@ -476,3 +476,52 @@ fn depth() -> u32 {
     let depth = std::env::var("LOGWAY_TEST_DEPTH").ok();
     depth.and_then(|depth| depth.parse().ok()).unwrap_or(1)
 }
+
+/// Segments that were deleted after the round had been planned are not missed, and nothing of them
+/// comes back.
+#[test]
+fn a_log_that_changes_meanwhile_is_begun_again() {
+    let config = config(1 << 20);
+    for deleted_at in 0..3 {
+        let disk = SimDisk::new();
+        let mut run = Run::open(&disk, &config).expect("opens");
+        let segment = [append(&[1, 2]), append(&[1]), Step::Roll];
+        let steps = [&segment[..], &segment, &segment, &[Step::Sync]].concat();
+        run_until_halt(&mut run, &steps, &config);
+        let cleaner = Cleaner::new(CleanerConfig {
+            dedupe_buffer_bytes: 1 << 16,
+            io_buffer_bytes: 400,
+            unpacked_bytes_max: 1 << 20,
+        });
+        let inputs = RoundInputs {
+            log: config.clone(),
+            delete_retention_ms: 0,
+            now_ms: 0,
+        };
+        let pace = &mut |_| ControlFlow::Continue(());
+        let cleanable = run
+            .log
+            .reader()
+            .cleanable(None, 9, &CompactConfig::default(), 0);
+        let cleanable = cleanable.expect("reads");
+        let done = (|| {
+            if deleted_at == 0 {
+                run.log.delete_before(3).expect("deletes");
+            }
+            let mut round = cleaner.begin(cleanable, inputs, pace)?;
+            if deleted_at == 1 {
+                run.log.delete_before(3).expect("deletes");
+            }
+            let replacement = round.next_group(&HashMap::new(), pace)?.expect("a group");
+            run.log.delete_before(3).expect("deletes");
+            run.log.begin_swap(replacement).map(drop)
+        })();
+        assert!(matches!(done, Err(CleanError::Changed)), "{done:?}");
+        let leftovers = disk.files().into_iter().filter(|path| {
+            let name = path.to_string_lossy();
+            name.ends_with(".cleaned") || name.ends_with(".swap")
+        });
+        assert_eq!(leftovers.count(), 0);
+        assert_eq!(run.log.reader().segment_count(), 3);
+    }
+}

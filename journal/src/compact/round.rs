@@ -122,7 +122,10 @@ impl Cleaner {
             from: cleanable.first_dirty_offset,
             aborted: &aborted,
         };
-        round.map_dirty(&dirty, pace)?;
+        if let Err(error) = round.map_dirty(&dirty, pace) {
+            let all = segments.iter().map(|(segment, _)| segment);
+            return Err(round.cause_of(error, all));
+        }
         segments.retain(|(segment, _)| segment.base_offset() < round.end_offset);
         round.groups = group(segments, &round.inputs.log).into_iter();
         Ok(round)
@@ -195,21 +198,26 @@ impl Round {
                 Ok(None) => discard(&self.shared, base_offset),
                 Err(error) => {
                     discard(&self.shared, base_offset);
-                    let changed = !self.has_all(&group);
-                    return Err(if changed { CleanError::Changed } else { error });
+                    return Err(self.cause_of(error, group.iter()));
                 }
             }
         }
         Ok(None)
     }
 
-    /// Whether the log still has these segments.
-    fn has_all(&self, group: &[Arc<SegmentView>]) -> bool {
+    /// What is behind an error: that the log has not all of these segments any more, if so.
+    fn cause_of<'a>(
+        &self,
+        error: CleanError,
+        mut segments: impl Iterator<Item = &'a Arc<SegmentView>>,
+    ) -> CleanError {
         let view = self.shared.view.load();
         let mut closed = view.closed.iter();
-        group
-            .iter()
-            .all(|segment| closed.any(|present| Arc::ptr_eq(present, segment)))
+        let has_all = segments.all(|segment| closed.any(|other| Arc::ptr_eq(other, segment)));
+        match error {
+            CleanError::Read(_) | CleanError::Disk(_) if !has_all => CleanError::Changed,
+            error => error,
+        }
     }
 
     /// The new segment of a group; none if it would be the same as the old one.
