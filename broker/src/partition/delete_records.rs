@@ -85,6 +85,7 @@ impl Partition {
                 segments = deleted.segments,
                 "records deleted"
             );
+            self.announce_change();
         }
         Ok(log.log_start_offset())
     }

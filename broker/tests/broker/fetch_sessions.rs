@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 
 use logway_protocol::ErrorCode;
+use logway_protocol::message::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use logway_protocol::message::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, ForgottenTopic,
 };
@@ -178,6 +181,33 @@ async fn a_session_hears_when_its_topic_goes_and_comes_back() {
     append(&mut admin, 0, "new").await;
     let back = consumer.ask(12, &request((id, 4), &[])).await;
     assert_eq!(told(&back), [(0, 1, vec!["new".to_owned()])]);
+}
+
+#[tokio::test]
+async fn a_session_hears_that_records_were_deleted() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    append(&mut client, 0, "a").await;
+    let first = client.ask(12, &request((0, 0), &[(0, 1)])).await;
+    let id = first.session_id;
+    assert_eq!(told(&client.ask(12, &request((id, 1), &[])).await), []);
+    let partition = DeleteRecordsPartition {
+        partition_index: 0,
+        offset: 1,
+    };
+    let delete = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: "t".into(),
+            partitions: vec![partition],
+        }],
+        timeout_ms: 10_000,
+    };
+    let deleted = client.ask(2, &delete).await;
+    assert_eq!(deleted.topics[0].partitions[0].error_code, 0);
+    let news = client.ask(12, &request((id, 2), &[])).await;
+    assert_eq!(news.responses[0].partitions[0].log_start_offset, 1);
+    assert_eq!(told(&client.ask(12, &request((id, 3), &[])).await), []);
 }
 
 /// Appends at random; a client with a session and small answers must come to know the same as one

@@ -215,7 +215,7 @@ fn data(
         seen.failed = true;
         let data = Data {
             diverging: Some(end),
-            ..Data::empty(room.committed)
+            ..Data::empty(false)
         };
         return Ok(Some((seen, data)));
     }
