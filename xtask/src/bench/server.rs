@@ -14,7 +14,7 @@ use super::load;
 use super::process::has_ended;
 
 /// How long a server may take to start or to end.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 /// How soon deleted topics leave the disk where they shall be prompt.
 const PROMPT_MS: u32 = 1000;
 

@@ -139,6 +139,7 @@ fn many_partitions(rows: &mut Rows) {
     // Room for a connection that has not been closed yet.
     rows.at_most(&case, "open files per partition", 0.001);
     rows.at_most(&case, "open files per partition after restart", 0.001);
+    rows.ratio_at_most(&case, "create: answered, s", 0.5);
     rows.ratio_at_most(&case, "create: all served, s", 0.5);
     rows.ratio_at_most(&case, "clean restart to ready, s", 0.05);
     rows.ratio_at_most(&case, "restart after SIGKILL to ready, s", 0.05);
