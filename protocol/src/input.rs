@@ -9,6 +9,7 @@ use std::io::Read;
 
 use crate::batch::BatchError;
 use crate::compression::{Compression, CompressionError, Decompressor};
+use crate::usual::{self, UsualRecord};
 use crate::varint::{unzigzag32, unzigzag64};
 use crate::walk::RecordFault;
 
@@ -64,6 +65,13 @@ pub(crate) trait Input {
 
     /// Whether no byte is left.
     fn at_end(&mut self) -> Result<bool, CompressionError>;
+
+    /// Passes over the next record if it is of the usual shape (see [`usual::record`]); otherwise
+    /// nothing is read, and whoever asks takes the long way.
+    #[inline]
+    fn usual_record(&mut self) -> Option<UsualRecord> {
+        None
+    }
 
     /// A zigzag integer of at most 32 bits.
     #[inline]
@@ -159,6 +167,13 @@ impl Input for SliceInput<'_> {
 
     fn at_end(&mut self) -> Result<bool, CompressionError> {
         Ok(self.rest.is_empty())
+    }
+
+    #[inline]
+    fn usual_record(&mut self) -> Option<UsualRecord> {
+        let (record, size) = usual::record(self.rest)?;
+        self.rest = self.rest.get(size..)?;
+        Some(record)
     }
 }
 

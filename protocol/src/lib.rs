@@ -29,6 +29,7 @@ mod input;
 pub mod record;
 pub mod records_field;
 pub mod rewrite;
+mod usual;
 mod varint;
 pub mod walk;
 mod xxhash;

@@ -301,20 +301,46 @@ impl Walk {
     /// Passes over one record.
     #[inline]
     fn record(&self, input: &mut impl Input, expected: i32) -> Result<RecordHead, Stop> {
-        let (mut head, announced) = read_head(input)?;
+        let Some(record) = input.usual_record() else {
+            return self.any_record(input, expected);
+        };
+        let head = RecordHead {
+            timestamp_delta: record.timestamp_delta,
+            offset_delta: record.offset_delta,
+            end: input.position(),
+            has_key: record.has_key,
+        };
+        self.check_order(&head, expected)?;
+        self.check_key(&head)?;
+        Ok(head)
+    }
+
+    fn check_order(&self, head: &RecordHead, expected: i32) -> Result<(), Stop> {
         let actual = head.offset_delta;
         let in_order = if self.rules.gaps_allowed {
             (expected..=self.last).contains(&actual)
         } else {
             actual == expected
         };
-        if !in_order {
-            return Err(RecordFault::OffsetDelta { actual }.into());
+        match in_order {
+            true => Ok(()),
+            false => Err(RecordFault::OffsetDelta { actual }.into()),
         }
+    }
+
+    fn check_key(&self, head: &RecordHead) -> Result<(), Stop> {
+        match self.rules.keys_required && !head.has_key {
+            true => Err(RecordFault::MissingKey.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Passes over one record of any shape.
+    fn any_record(&self, input: &mut impl Input, expected: i32) -> Result<RecordHead, Stop> {
+        let (mut head, announced) = read_head(input)?;
+        self.check_order(&head, expected)?;
         head.has_key = skip_nullable(input, &head, "key")?;
-        if self.rules.keys_required && !head.has_key {
-            return Err(RecordFault::MissingKey.into());
-        }
+        self.check_key(&head)?;
         skip_nullable(input, &head, "value")?;
         for _ in 0..read_header_count(input, &head)? {
             if !skip_nullable(input, &head, "header key")? {
