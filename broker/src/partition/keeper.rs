@@ -275,7 +275,8 @@ impl Partition {
         }
     }
 
-    /// Moves the recovery point up when much was written since.
+    /// Moves the recovery point up when much was written since; a log that nobody wrote to meanwhile
+    /// gives its open files back.
     fn checkpoint(&self, metrics: &Metrics) {
         if self.availability() != Availability::Online {
             return;
@@ -283,6 +284,10 @@ impl Partition {
         let size = self.reader().size_bytes();
         let grown = {
             let mut writer = self.writer.lock();
+            if writer.log_end_seen == self.reader().log_end_offset() {
+                self.reader().release_files();
+            }
+            writer.log_end_seen = self.reader().log_end_offset();
             let grown = size.saturating_sub(writer.checkpoint_bytes) >= CHECKPOINT_BYTES;
             if grown || size < writer.checkpoint_bytes {
                 writer.checkpoint_bytes = size;

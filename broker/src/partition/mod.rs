@@ -77,6 +77,8 @@ struct Writer {
     snapshot_offset: i64,
     /// Bytes of the log when its recovery point was last moved up.
     checkpoint_bytes: u64,
+    /// The log's end when the keeper last looked.
+    log_end_seen: i64,
 }
 
 /// One partition led by this broker.

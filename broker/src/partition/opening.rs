@@ -138,6 +138,7 @@ impl Opener {
                 producers,
                 snapshot_offset,
                 checkpoint_bytes: 0,
+                log_end_seen: 0,
             },
             config,
             durable,

@@ -44,6 +44,7 @@ fn open(disk: &SimDisk) -> Arc<Partition> {
             producers: ProducerStates::default(),
             snapshot_offset: 0,
             checkpoint_bytes: 0,
+            log_end_seen: 0,
         },
         config: Arc::new(config),
         durable,

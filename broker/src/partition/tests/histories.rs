@@ -138,6 +138,7 @@ impl Life {
                 producers,
                 snapshot_offset: from,
                 checkpoint_bytes: 0,
+                log_end_seen: 0,
             },
             config: Arc::new(topic),
             durable,

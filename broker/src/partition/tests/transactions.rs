@@ -60,6 +60,7 @@ fn open(disk: &SimDisk, recovery: Recovery, segment_bytes: u32) -> Arc<Partition
             producers,
             snapshot_offset,
             checkpoint_bytes: 0,
+            log_end_seen: 0,
         },
         config: Arc::new(config),
         durable,
