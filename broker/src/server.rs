@@ -28,7 +28,9 @@ use crate::metrics::Metrics;
 use crate::net::{Admission, ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
 use crate::open_files;
-use crate::partition::{Keeper, LogCleaner, Partitions, PartitionsError, note_lowered};
+use crate::partition::{
+    Background, Partitions, PartitionsError, note_lowered, start_cleaner, start_keeper,
+};
 
 /// Longest pause of a peer in the middle of a request or of its reply.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -90,8 +92,8 @@ pub struct Broker {
 struct Storage {
     metadata: Arc<Metadata>,
     partitions: Arc<Partitions>,
-    keeper: Keeper,
-    cleaner: LogCleaner,
+    keeper: Background,
+    cleaner: Option<Background>,
     data_dir: Arc<Mutex<DataDir>>,
     cluster_id: String,
 }
@@ -345,14 +347,14 @@ impl Storage {
         )?);
         partitions.load(&open.image);
         let metadata = Arc::new(open.start(Box::new(Arc::clone(&partitions)))?);
-        let keeper = Keeper::start(
+        let keeper = start_keeper(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
             Arc::clone(&settings),
             Arc::clone(&metrics),
         )
         .map_err(StartError::Thread)?;
-        let cleaner = LogCleaner::start(
+        let cleaner = start_cleaner(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
             settings,
@@ -371,7 +373,7 @@ impl Storage {
 
     /// Syncs and closes everything, then marks the folder clean. Blocks.
     fn close(&self) {
-        self.cleaner.stop();
+        self.cleaner.as_ref().inspect(|cleaner| cleaner.stop());
         self.keeper.stop();
         let metadata = self.metadata.stop();
         self.partitions.flusher().stop();
@@ -403,7 +405,7 @@ impl Storage {
 
     /// Has the threads end by themselves, without closing anything.
     fn abandon(&self) {
-        self.cleaner.abandon();
+        self.cleaner.as_ref().inspect(|cleaner| cleaner.abandon());
         self.keeper.abandon();
         self.metadata.abandon();
         self.partitions.flusher().abandon();

@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use logway_config::broker::Broker as Settings;
@@ -19,7 +18,7 @@ use logway_protocol::Uuid;
 use parking_lot::Mutex;
 use tracing::{debug, error, info, warn};
 
-use super::keeper::Signal;
+use super::background::{Background, Signal};
 use super::opening::log_config;
 use super::{Availability, Partition, Partitions};
 use crate::clock::now_ms;
@@ -29,57 +28,29 @@ use crate::metrics::Metrics;
 /// A batch from a time with larger limits is still unpacked to so many bytes.
 const UNPACKED_BYTES_MIN: usize = 256 * 1024 * 1024;
 
-/// Handle of the cleaner's thread.
-#[derive(Debug)]
-pub(crate) struct LogCleaner {
-    signal: Arc<Signal>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl LogCleaner {
-    /// Starts the thread, if the settings want one.
-    pub(crate) fn start(
-        partitions: Arc<Partitions>,
-        data_dir: Arc<Mutex<DataDir>>,
-        settings: Arc<Settings>,
-        metrics: Arc<Metrics>,
-    ) -> io::Result<LogCleaner> {
-        let signal = Arc::new(Signal::default());
-        let is_wanted = settings.log.cleaner.enable;
+/// Starts the cleaner's thread, if the settings want one. Told to end, it gives up what it is writing;
+/// a swap under way is finished.
+pub(crate) fn start_cleaner(
+    partitions: Arc<Partitions>,
+    data_dir: Arc<Mutex<DataDir>>,
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+) -> io::Result<Option<Background>> {
+    if !settings.log.cleaner.enable {
+        return Ok(None);
+    }
+    let work = move |signal| {
         let mut work = Work {
             partitions,
             data_dir,
             settings,
             metrics,
-            signal: Arc::clone(&signal),
+            signal,
             uncleanable: HashSet::new(),
         };
-        let thread = if is_wanted {
-            let builder = std::thread::Builder::new().name("logway-cleaner".into());
-            Some(builder.spawn(move || work.run())?)
-        } else {
-            None
-        };
-        Ok(LogCleaner {
-            signal,
-            thread: Mutex::new(thread),
-        })
-    }
-
-    /// Has the thread end soon, without waiting for it.
-    pub(crate) fn abandon(&self) {
-        self.signal.stop();
-    }
-
-    /// Ends the thread. What it was writing is given up; a swap under way is finished. Blocks.
-    pub(crate) fn stop(&self) {
-        self.abandon();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            error!("the cleaner thread panicked; compaction stopped early");
-        }
-    }
+        work.run();
+    };
+    Background::start("logway-cleaner", work).map(Some)
 }
 
 struct Work {

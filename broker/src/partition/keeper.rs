@@ -4,14 +4,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use logway_config::broker::Broker as Settings;
 use logway_journal::{DataDir, LogState};
-use parking_lot::{Condvar, Mutex};
-use tracing::{error, info, warn};
+use parking_lot::Mutex;
+use tracing::{info, warn};
 
+use super::background::{Background, Signal};
 use super::{Availability, Partition, Partitions};
 use crate::clock::now_ms;
 use crate::metadata::metadata_folder;
@@ -28,75 +28,20 @@ const TICK_MIN: Duration = Duration::from_millis(100);
 /// Bytes of log behind the recovery point worth a sync, so that the next start need not read them.
 const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 
-#[derive(Debug, Default)]
-pub(super) struct Signal {
-    stopping: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    /// Has the thread end soon.
-    pub(super) fn stop(&self) {
-        *self.stopping.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits that long; true as soon as the thread is to end.
-    pub(super) fn wait(&self, time: Duration) -> bool {
-        let mut stopping = self.stopping.lock();
-        if !*stopping && !time.is_zero() {
-            self.changed.wait_for(&mut stopping, time);
-        }
-        *stopping
-    }
-}
-
-/// Handle of the keeper's thread.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    signal: Arc<Signal>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Keeper {
-    /// Starts the thread.
-    pub(crate) fn start(
-        partitions: Arc<Partitions>,
-        data_dir: Arc<Mutex<DataDir>>,
-        settings: Arc<Settings>,
-        metrics: Arc<Metrics>,
-    ) -> io::Result<Keeper> {
-        let signal = Arc::new(Signal::default());
-        let round = Round {
-            partitions,
-            data_dir,
-            settings,
-            metrics,
-        };
-        let thread_signal = Arc::clone(&signal);
-        let thread = std::thread::Builder::new()
-            .name("logway-keeper".into())
-            .spawn(move || work(&round, &thread_signal))?;
-        Ok(Keeper {
-            signal,
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Has the thread end after the round under way, without waiting for it.
-    pub(crate) fn abandon(&self) {
-        self.signal.stop();
-    }
-
-    /// Ends the thread after the round under way. Blocks.
-    pub(crate) fn stop(&self) {
-        self.abandon();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            error!("the keeper thread panicked; retention stopped early");
-        }
-    }
+/// Starts the keeper's thread. Told to end, it finishes the round under way.
+pub(crate) fn start_keeper(
+    partitions: Arc<Partitions>,
+    data_dir: Arc<Mutex<DataDir>>,
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+) -> io::Result<Background> {
+    let round = Round {
+        partitions,
+        data_dir,
+        settings,
+        metrics,
+    };
+    Background::start("logway-keeper", move |signal| work(&round, &signal))
 }
 
 struct Round {

@@ -7,6 +7,7 @@
 //! consumers may read what is appended. `acks=all` is answered later, when the record is on disk.
 
 mod append;
+mod background;
 mod bulk;
 mod check;
 mod cleaner;
@@ -40,10 +41,11 @@ use self::producer_state::ProducerStates;
 use self::waiting::FetchWaiters;
 
 pub(crate) use self::append::AppendError;
+pub(crate) use self::background::Background;
 pub(crate) use self::check::{BatchRefusal, client_batch};
-pub(crate) use self::cleaner::LogCleaner;
+pub(crate) use self::cleaner::start_cleaner;
 pub(crate) use self::delete_records::DeleteRecordsError;
-pub(crate) use self::keeper::Keeper;
+pub(crate) use self::keeper::start_keeper;
 pub(crate) use self::opening::note_lowered;
 pub(crate) use self::producer_state::SequenceError;
 pub(crate) use self::registry::Partitions;

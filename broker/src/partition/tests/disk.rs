@@ -7,18 +7,16 @@ use bytes::Bytes;
 use logway_config::broker::Broker as Settings;
 use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
 use logway_journal::{Disk, Log, Recovery};
-use logway_protocol::Uuid;
 use logway_protocol::batch::BatchHeader;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 
 use super::super::opening::log_config;
 use super::super::producer_state::ProducerStates;
-use super::super::{AppendError, Availability, Partition, PartitionParts, Writer};
+use super::super::{AppendError, Availability, Partition};
+use super::{DIR, led};
 use crate::metadata::TopicConfig;
 use crate::metrics::Metrics;
-
-const DIR: &str = "/t-0";
 
 fn open(disk: &SimDisk) -> Arc<Partition> {
     let config = TopicConfig::of(&std::collections::BTreeMap::new(), &Settings::default());
@@ -31,24 +29,7 @@ fn open(disk: &SimDisk) -> Arc<Partition> {
         0,
     )
     .unwrap();
-    let durable = log.durable_offset();
-    Partition::new(PartitionParts {
-        reader: log.reader(),
-        topic: Arc::from("t"),
-        topic_id: Uuid::ZERO,
-        index: 0,
-        dir: DIR.into(),
-        leader_epoch: 0,
-        writer: Writer {
-            log: Some(log),
-            producers: ProducerStates::default(),
-            snapshot_offset: 0,
-            checkpoint_bytes: 0,
-            log_end_seen: 0,
-        },
-        config: Arc::new(config),
-        durable,
-    })
+    led(log, (ProducerStates::default(), 0), config)
 }
 
 fn fault(operation: Operation, kind: FaultKind) -> Fault {

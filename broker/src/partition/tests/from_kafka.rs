@@ -11,8 +11,8 @@ use logway_journal::{Disk, Log, LogConfig, Recovery};
 use super::super::producer_state::ProducerStates;
 use super::super::restore::restore;
 use super::super::snapshot;
+use super::DIR;
 
-const DIR: &str = "/t-0";
 /// Where the transaction that was left open begins.
 const OPEN: i64 = 180;
 const END: i64 = 183;

@@ -10,18 +10,16 @@ use bytes::Bytes;
 use logway_config::broker::Broker as Settings;
 use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
 use logway_journal::{Disk, Log, LogConfig, Recovery};
-use logway_protocol::Uuid;
 use logway_protocol::batch::BatchHeader;
 
+use super::super::Partition;
 use super::super::opening::log_config;
 use super::super::producer_state::{BatchTrace, Marker, ProducerEntry, ProducerStates};
 use super::super::restore::restore;
-use super::super::{Partition, PartitionParts, Writer};
 use super::transactions::{batch, marker};
+use super::{DIR, led};
 use crate::metadata::TopicConfig;
 use crate::metrics::Metrics;
-
-const DIR: &str = "/data/t-0";
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -120,29 +118,12 @@ impl Life {
         };
         let mut log = Log::open(shared, Path::new(DIR), config, recovery, 0).unwrap();
         let (producers, from) = restore(&mut log, recovery.clean, -1).unwrap();
-        let durable = log.durable_offset();
         let recovery = Recovery {
             clean: false,
             recovery_point: log.recovery_point().min(recovery.recovery_point),
             ..recovery
         };
-        let partition = Partition::new(PartitionParts {
-            reader: log.reader(),
-            topic: Arc::from("t"),
-            topic_id: Uuid::ZERO,
-            index: 0,
-            dir: DIR.into(),
-            leader_epoch: 0,
-            writer: Writer {
-                log: Some(log),
-                producers,
-                snapshot_offset: from,
-                checkpoint_bytes: 0,
-                log_end_seen: 0,
-            },
-            config: Arc::new(topic),
-            durable,
-        });
+        let partition = led(log, (producers, from), topic);
         let mut life = Life {
             disk,
             partition,
@@ -413,7 +394,6 @@ impl Life {
 /// Lives one after the other on one disk; checks all the way.
 pub(super) fn run(lives: &[(Vec<Step>, End)]) {
     let disk = SimDisk::new();
-    disk.put(Path::new("/data/x"), Vec::new());
     let mut life = Life::open(disk, Vec::new(), Recovery::default());
     for (steps, end) in lives {
         if let End::PowerFailure { halt_at, .. } = end {

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use logway_config::broker::Broker as Settings;
 use logway_journal::sim_disk::SimDisk;
 use logway_journal::{Disk, Log, LogConfig, Recovery};
-use logway_protocol::Uuid;
 use logway_protocol::batch::BatchHeader;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
@@ -16,10 +15,9 @@ use logway_protocol::control::{EndTransaction, control_batch};
 use super::super::opening::log_config;
 use super::super::producer_state::SequenceError;
 use super::super::restore::restore;
-use super::super::{AppendError, Partition, PartitionParts, Writer};
+use super::super::{AppendError, Partition};
+use super::{DIR, led};
 use crate::metadata::TopicConfig;
-
-const DIR: &str = "/t-0";
 
 pub(super) fn batch(producer: (i64, i16), sequence: i32, transactional: bool) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None);
@@ -47,24 +45,7 @@ fn open(disk: &SimDisk, recovery: Recovery, segment_bytes: u32) -> Arc<Partition
     };
     let mut log = Log::open(shared, Path::new(DIR), journal, recovery, 0).unwrap();
     let (producers, snapshot_offset) = restore(&mut log, recovery.clean, -1).unwrap();
-    let durable = log.durable_offset();
-    Partition::new(PartitionParts {
-        reader: log.reader(),
-        topic: Arc::from("t"),
-        topic_id: Uuid::ZERO,
-        index: 0,
-        dir: DIR.into(),
-        leader_epoch: 0,
-        writer: Writer {
-            log: Some(log),
-            producers,
-            snapshot_offset,
-            checkpoint_bytes: 0,
-            log_end_seen: 0,
-        },
-        config: Arc::new(config),
-        durable,
-    })
+    led(log, (producers, snapshot_offset), config)
 }
 
 fn append(partition: &Partition, batch: &Bytes) -> Result<i64, AppendError> {
