@@ -158,21 +158,24 @@ impl Recoverer<'_> {
         if next.base_offset == before.next_offset || self.config.compact {
             return Ok(true);
         }
-        // A batch too far away for the index of the segment before begins one at its own offset.
+        // A batch too far away for the index of the segment before begins one at its own offset. It
+        // has to be sound: were it cut off later, the gap before it would have no reason any more.
         let files = SegmentFiles::new(self.disk, self.dir, next.base_offset);
         let handle = files
             .log
             .open()
             .map_err(self.failed("open", next.base_offset))?;
-        let first = match Walk::new(handle, next.len, HEADER_BLOCK).header(0) {
+        let first = match Walk::new(handle, next.len, HEADER_BLOCK).checked(0) {
             Ok(first) => first,
             Err(WalkError::Io(error)) => {
                 return Err(self.failed("read", next.base_offset)(error).into());
             }
             Err(WalkError::Fault(_)) => None,
         };
-        let is_far =
-            |first: BatchHeader| first.last_offset() - before.next_offset > i64::from(i32::MAX);
+        let is_far = |first: BatchHeader| {
+            first.base_offset == next.base_offset
+                && first.last_offset() - before.next_offset > i64::from(i32::MAX)
+        };
         Ok(first.is_some_and(is_far))
     }
 

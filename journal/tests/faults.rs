@@ -198,6 +198,33 @@ fn a_flipped_bit_in_the_log_is_found_by_recovery() {
     }
 }
 
+/// A damaged base offset makes a batch look as if it lay far away from an emptied segment before it:
+/// what is recovered must be the same when it is opened once more.
+#[test]
+fn a_segment_behind_an_emptied_one_goes_also_if_its_offset_looks_far() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk);
+    let expected = fill(&mut log, 40);
+    drop(log);
+    let logs = files_ending(&disk, ".log");
+    let [.., emptied, last] = logs.as_slice() else {
+        panic!("more segments are needed: {logs:?}")
+    };
+    let mut content = disk.content(last).expect("is there");
+    content[3] ^= 0x60;
+    disk.put(last, content);
+    disk.put(emptied, Vec::new());
+    let mut log = open(&disk);
+    let kept = all_batches(&log.reader()).len();
+    assert!(kept > 0 && kept < expected.len());
+    log.append(&batch(1, 1, 10), 0, 0).expect("appends");
+    let end = log.log_end_offset();
+    drop(log);
+    let log = open(&disk.kill());
+    assert_eq!(log.log_end_offset(), end);
+    assert_eq!(all_batches(&log.reader()).len(), kept + 1);
+}
+
 /// Number of the batch at a position of a segment file, and where it begins in it.
 fn hit_batch(expected: &[Expected], path: &Path, position: u64) -> (usize, usize) {
     let stem = path

@@ -155,7 +155,7 @@ impl Connection {
         Some(frame.freeze())
     }
 
-    /// Creates a topic of two partitions and waits until the first has a leader.
+    /// Creates a topic of two partitions and waits until both have a leader.
     pub(crate) async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> Uuid {
         let configs = configs.iter().chain(&[("retention.ms", "-1")]);
         let configs = configs.map(|(name, value)| CreatableTopicConfig {
@@ -178,7 +178,7 @@ impl Connection {
         let id = created.topics[0].topic_id;
         // A partition may take a moment to lead.
         for _ in 0..200 {
-            if self.end(name).await.is_some() {
+            if self.end(name, 0).await.is_some() && self.end(name, 1).await.is_some() {
                 return id;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -186,8 +186,9 @@ impl Connection {
         panic!("topic {name} has no leader");
     }
 
-    async fn end(&mut self, topic: &str) -> Option<i64> {
+    async fn end(&mut self, topic: &str, partition_index: i32) -> Option<i64> {
         let partition = ListOffsetsPartition {
+            partition_index,
             timestamp: -1,
             ..Default::default()
         };
@@ -221,7 +222,7 @@ impl Connection {
 
     /// How many records a consumer gets from the topic's first partition.
     async fn contents(&mut self, topic: &str) -> String {
-        let end = self.end(topic).await.expect("a leader");
+        let end = self.end(topic, 0).await.expect("a leader");
         if end == 0 {
             return "empty".to_owned();
         }
