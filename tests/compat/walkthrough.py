@@ -6,6 +6,7 @@ Usage: walkthrough.py confluent|kafka-python HOST:PORT
 """
 
 import sys
+import threading
 import time
 
 DEADLINE_S = 180
@@ -161,30 +162,53 @@ def read(client, consumer, count, values):
     until(f"{count} records, have {len(values)}", look)
 
 
+class Member(threading.Thread):
+    """A member that polls in a thread of its own, as applications do, until it is to leave.
+
+    Polled in turn by one thread, members keep each other waiting through every step of a rebalance,
+    and kafka-python's leader joins again for as long as that goes on.
+    """
+
+    def __init__(self, client, group, topic):
+        super().__init__(daemon=True)
+        self.client, self.consumer = client, client.member(group, topic)
+        self.leaving, self.owned, self.failed = threading.Event(), set(), None
+        self.start()
+
+    def run(self):
+        try:
+            while not self.leaving.is_set():
+                self.client.poll(self.consumer)
+                self.owned = self.client.assignment(self.consumer)
+            self.consumer.close()
+        except Exception as error:
+            self.failed = error
+
+    def leave(self):
+        self.leaving.set()
+        self.join(DEADLINE_S)
+        assert not self.is_alive(), "a member does not leave"
+        assert self.failed is None, self.failed
+
+
 def shared_by_five(client, topic):
     """Four partitions, five members: one is idle; one dies, the rest take over."""
-    members = [client.member("five", topic) for _ in range(5)]
+    members = [Member(client, "five", topic) for _ in range(5)]
 
-    def spread():
-        for member in members:
-            client.poll(member)
-        owned = [client.assignment(m) for m in members]
-        flat = [p for o in owned for p in o]
-        return sorted(flat) == [0, 1, 2, 3] and sorted(map(len, owned)) in (
-            [0, 1, 1, 1, 1],
-            [0, 0, 0, 0, 4][: len(members)],
-            [1, 1, 1, 1],
-        )
+    def spread(wanted):
+        assert all(member.failed is None for member in members), [m.failed for m in members]
+        time.sleep(0.05)
+        owned = [set(member.owned) for member in members]
+        flat = sorted(p for o in owned for p in o)
+        return flat == [0, 1, 2, 3] and sorted(map(len, owned)) == wanted
 
-    until("four partitions over five members", spread)
-    assert sorted(len(client.assignment(m)) for m in members) == [0, 1, 1, 1, 1]
-    busy = next(m for m in members if client.assignment(m))
+    until("four partitions over five members", lambda: spread([0, 1, 1, 1, 1]))
+    busy = next(m for m in members if m.owned)
     members.remove(busy)
-    busy.close()
-    until("four partitions over the four that are left", spread)
-    assert sorted(len(client.assignment(m)) for m in members) == [1, 1, 1, 1]
+    busy.leave()
+    until("four partitions over the four that are left", lambda: spread([1, 1, 1, 1]))
     for member in members:
-        member.close()
+        member.leave()
 
 
 def main(name, at):
