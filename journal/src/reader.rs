@@ -14,7 +14,7 @@ use crate::epoch;
 use crate::error::{DiskError, ReadError};
 use crate::segment::{LOG_SUFFIX, SegmentView, Wanted, path_of};
 use crate::view::{Shared, View};
-use crate::walk::WalkError;
+use crate::walk::{WalkError, offsets_fault};
 
 /// How often a read starts again because the log was shortened beneath it.
 const ATTEMPTS: usize = 3;
@@ -335,6 +335,11 @@ impl Batches {
             if let Some(read) = &mut self.read {
                 match read.next() {
                     Some(Ok((header, bytes))) => {
+                        // A damaged log must not be read in circles.
+                        if header.next_offset() <= self.next_offset {
+                            let fault = offsets_fault(&header, self.next_offset);
+                            return Err(self.damage(fault));
+                        }
                         self.next_offset = header.next_offset();
                         verify_crc(&bytes).map_err(|error| self.damage(error.into()))?;
                         return Ok(Some((header, bytes)));
