@@ -110,7 +110,7 @@ pub trait ReadAt: Send + Sync + Debug {
 /// An open file for reading.
 #[derive(Debug, Clone)]
 pub enum FileHandle {
-    /// A system file: ranges of it can be handed to `sendfile`.
+    /// A system file: ranges of it can be sent without being read into a buffer of their own.
     System(Arc<File>),
     /// A file of a test double.
     Other(Arc<dyn ReadAt>),

@@ -27,7 +27,7 @@ pub struct LogReader {
     shared: Arc<Shared>,
 }
 
-/// Whole batches of one segment file: a file range for `sendfile`, or bytes.
+/// Whole batches of one segment file: a range of a file, which whoever sends it reads, or bytes.
 #[derive(Debug, Clone)]
 pub struct FetchSlice {
     file: Option<FileHandle>,
