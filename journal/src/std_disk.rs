@@ -154,10 +154,22 @@ struct HandleCache {
 }
 
 impl HandleCache {
-    /// Notes an opened file and closes another one if there are too many; second chance for the used.
-    fn opened(&self, slot: &Arc<Slot>) {
+    /// Keeps a file that was opened, or gives the one that is already there: since ours was looked
+    /// for, the slot may have been pinned and its name gone to another file.
+    fn keep(&self, slot: &Arc<Slot>, opened: io::Result<File>) -> io::Result<Arc<File>> {
         let mut open = self.open.lock();
+        if let Some(file) = slot.file.load_full() {
+            return Ok(file);
+        }
+        let file = Arc::new(opened?);
+        slot.file.store(Some(Arc::clone(&file)));
         open.push_back(Arc::downgrade(slot));
+        self.close_unused(&mut open);
+        Ok(file)
+    }
+
+    /// Closes files until few enough are open; second chance for the used.
+    fn close_unused(&self, open: &mut VecDeque<Weak<Slot>>) {
         let mut chances = open.len();
         while open.len() > self.open_files_max {
             let Some(oldest) = open.pop_front() else {
@@ -184,10 +196,15 @@ impl HandleCache {
         self.open.lock().retain(|other| !other.ptr_eq(&this));
     }
 
-    /// From now on nobody closes the file: both ways of closing one hold the lock.
-    fn pin(&self, slot: &Slot) {
+    /// Opens the file if it is not open; from now on nobody closes or replaces it, because whoever
+    /// does holds the lock.
+    fn pin(&self, slot: &Slot) -> io::Result<()> {
         let _closing = self.open.lock();
+        if slot.file.load().is_none() {
+            slot.file.store(Some(Arc::new(slot.open()?)));
+        }
         slot.pinned.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Closes a file that is not pinned.
@@ -209,6 +226,13 @@ struct Slot {
     pinned: AtomicBool,
 }
 
+impl Slot {
+    fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).open(&self.path)
+    }
+}
+
 #[derive(Debug)]
 struct StdFile {
     slot: Arc<Slot>,
@@ -221,21 +245,7 @@ impl StdFile {
             self.slot.used.store(true, Ordering::Relaxed);
             return Ok(file);
         }
-        self.install(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(&self.slot.path)?,
-        )
-    }
-
-    fn install(&self, file: File) -> io::Result<Arc<File>> {
-        let file = Arc::new(file);
-        let before = self.slot.file.swap(Some(Arc::clone(&file)));
-        if before.is_none() {
-            self.cache.opened(&self.slot);
-        }
-        Ok(file)
+        self.cache.keep(&self.slot, self.slot.open())
     }
 }
 
@@ -251,8 +261,9 @@ impl DiskFile for StdFile {
     fn create(&self) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
-        self.install(options.open(&self.slot.path)?)?;
-        Ok(())
+        let created = options.open(&self.slot.path)?;
+        self.cache.close(&self.slot);
+        self.cache.keep(&self.slot, Ok(created)).map(drop)
     }
 
     fn open(&self) -> io::Result<FileHandle> {
@@ -293,7 +304,39 @@ impl DiskFile for StdFile {
     }
 
     fn pin(&self) -> io::Result<()> {
-        self.cache.pin(&self.slot);
-        self.handle().map(drop)
+        self.cache.pin(&self.slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compaction gives a segment's name to another file while a reader is about to open it.
+    #[test]
+    fn who_opens_a_file_too_late_gets_the_one_that_was_pinned() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("0.log");
+        fs::write(&path, "old").expect("writes");
+        let slot = Arc::new(Slot {
+            path: path.clone(),
+            file: ArcSwapOption::empty(),
+            used: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
+        });
+        let cache = HandleCache {
+            open_files_max: 1,
+            open: Mutex::default(),
+        };
+        cache.pin(&slot).expect("pins");
+        fs::rename(&path, folder.path().join("0.log.deleted")).expect("renames");
+        let is_old = |file: Arc<File>| file.metadata().expect("a file").len() == 3;
+        let between = cache.keep(&slot, slot.open());
+        assert!(is_old(between.expect("the name is gone, the file is not")));
+        fs::write(&path, "the new segment").expect("writes");
+        let after = cache.keep(&slot, slot.open());
+        assert!(is_old(after.expect("the pinned file")));
+        cache.close(&slot);
+        assert!(slot.file.load().is_some(), "a pinned file stays open");
     }
 }
