@@ -2,7 +2,7 @@
 //!
 //! Layout, little-endian, first byte the kind: `H` begins a file (version u8, generation u64); `F` is all of
 //! a file (id, dev, ino, born_ns: u64; fingerprint length u16, hash u128; acknowledged and sent frontier:
-//! offset u64, guard u64 each; seen_ms u64; path bytes); `P` is a file's progress (id, both frontiers);
+//! offset u64, guard u64 each; seen_ms, home, id of the file before it or 0: u64; path bytes); `P` is a file's progress (id, both frontiers);
 //! `D` says that a file is forgotten (id).
 //!
 //! **Invariant:** a layout never changes under its version.
@@ -12,14 +12,14 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use crate::input::file::evidence::{Fingerprint, Frontier, Locator};
+use crate::input::file::evidence::{Fingerprint, Frontier, Home, Locator};
 
 /// Version of the layout and of the identity scheme (which hashes over how many bytes).
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Longest path kept; Linux's PATH_MAX. A longer one is cut: it serves the eye, not identity.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// Durable random name of one file's content: the `logway.origin` of its lines.
+/// Durable random name of one file's content: the `logway.origin` of its lines. Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct FileId(pub(crate) u64);
 
@@ -43,6 +43,10 @@ pub(crate) struct FileRecord {
     pub(crate) seen_ms: u64,
     /// Where it was last seen.
     pub(crate) path: PathBuf,
+    /// The place where it came to be.
+    pub(crate) home: Home,
+    /// The file that came to be in the same place before it, to be read first.
+    pub(crate) before: Option<FileId>,
 }
 
 /// One payload of a state file.
@@ -74,7 +78,10 @@ pub(super) fn encode_file(out: &mut Vec<u8>, file: &FileRecord) {
     out.extend_from_slice(&(file.fingerprint.len as u16).to_le_bytes());
     out.extend_from_slice(&file.fingerprint.hash.to_le_bytes());
     encode_frontiers(out, file);
-    out.extend_from_slice(&file.seen_ms.to_le_bytes());
+    let before = file.before.map_or(0, |before| before.0);
+    for number in [file.seen_ms, file.home.0, before] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
     let path = file.path.as_os_str().as_bytes();
     out.extend_from_slice(&path[..path.len().min(PATH_BYTES_MAX)]);
 }
@@ -154,6 +161,8 @@ impl Fields<'_> {
             acked: self.frontier()?,
             sent: self.frontier()?,
             seen_ms: self.number()?,
+            home: Home(self.number()?),
+            before: Some(FileId(self.number()?)).filter(|before| before.0 != 0),
             path: PathBuf::from(OsString::from_vec(self.0.to_vec())),
         })
     }

@@ -98,7 +98,7 @@ impl Store {
         Ok(store)
     }
 
-    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileRecord> + Clone {
         self.files.values()
     }
 
@@ -119,7 +119,7 @@ impl Store {
             let mut hasher = RandomState::new().build_hasher();
             hasher.write_u32(std::process::id());
             let id = FileId(hasher.finish());
-            if !self.files.contains_key(&id) {
+            if id.0 != 0 && !self.files.contains_key(&id) {
                 return id;
             }
         }

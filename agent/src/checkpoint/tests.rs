@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::store::OpenError;
 use super::{FileId, FileRecord, Store};
-use crate::input::file::evidence::{Fingerprint, Frontier, Locator, Tail};
+use crate::input::file::evidence::{Fingerprint, Frontier, Home, Locator, Tail};
 
 fn record(id: u64, acked: u64) -> FileRecord {
     let mut fingerprint = Fingerprint::default();
@@ -24,6 +24,8 @@ fn record(id: u64, acked: u64) -> FileRecord {
         sent: frontier,
         seen_ms: 7,
         path: PathBuf::from(format!("/var/log/{id}.log")),
+        home: Home(id * 3),
+        before: id.is_multiple_of(2).then_some(FileId(id + 1)),
     }
 }
 

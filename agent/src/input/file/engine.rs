@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::discovery::{Patterns, Rejection};
-use super::evidence::{FINGERPRINT_BYTES_MAX, Frontier};
+use super::evidence::{FINGERPRINT_BYTES_MAX, Frontier, Home};
 use super::frame::{Limits, Line, Pass, read_lines};
+use super::lineage::Lineage;
 use super::tailed::{Look, Phase, Tailed};
 use crate::checkpoint::{FileId, Store};
 use crate::output::Output;
@@ -117,6 +118,7 @@ pub(crate) struct Engine {
     /// Files that own their inode, by device and inode.
     pub(super) by_inode: HashMap<(u64, u64), Vec<FileId>>,
     pub(super) ready: VecDeque<FileId>,
+    pub(super) lineage: Lineage,
     /// Possible copies: since when, and their size.
     pub(super) held: HashMap<(u64, u64), (Instant, u64)>,
     /// Entries already reported as rejected.
@@ -135,6 +137,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(parts: Parts, clock: Clock) -> Engine {
         let mut engine = Engine {
+            lineage: Lineage::new(parts.host.clone()),
             inputs: parts.inputs,
             store: parts.store,
             output: parts.output,
@@ -283,13 +286,18 @@ impl Engine {
         true
     }
 
-    /// Whether the file's predecessor at its path still has lines to read.
+    /// Whether lines of the file before it have to go out first.
     fn must_wait(&mut self, id: FileId) -> bool {
-        let after = self.files.get(&id).and_then(|tailed| tailed.after);
-        let behind = after.and_then(|before| self.files.get(&before));
-        let wait = behind.is_some_and(|before| before.queued && before.is_readable());
+        let Some(tailed) = self.files.get(&id) else {
+            return false;
+        };
+        let before = tailed.before.and_then(|before| self.files.get(&before));
+        let wait = before.is_some_and(|before| {
+            let has_more = before.queued && before.is_readable();
+            has_more && (!tailed.caught_up || before.is_resending())
+        });
         if !wait && let Some(tailed) = self.files.get_mut(&id) {
-            tailed.after = None;
+            tailed.caught_up = true;
         }
         wait
     }
@@ -306,7 +314,7 @@ impl Engine {
             let Some(partitions) = self.output.partitions(&input.topic) else {
                 return Slice::NoRoute;
             };
-            let partition = partition_of(id, partitions);
+            let partition = partition_of(tailed.home, partitions);
             tailed.lane = Some(self.shipper.lane(&input.topic, partition));
         }
         let Some(file) = tailed.file.take() else {
@@ -454,8 +462,10 @@ enum Slice {
     NoRoute,
 }
 
-/// The partition of a file: the same as long as the topic has as many partitions.
-fn partition_of(id: FileId, partitions: i32) -> i32 {
+/// The partition of all files that came to be in one place: the same as long as the topic has as many.
+fn partition_of(home: Home, partitions: i32) -> i32 {
     let count = u64::from(partitions.unsigned_abs().max(1));
-    i32::try_from(id.0 % count).expect("smaller than a partition count")
+    // The hash's low bits alone depend on the path's low bits alone.
+    let mixed = home.0 ^ (home.0 >> 32);
+    i32::try_from(mixed % count).expect("smaller than a partition count")
 }

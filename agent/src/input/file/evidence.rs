@@ -8,7 +8,9 @@
 
 use std::fs::Metadata;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 /// A fingerprint covers at most this many of a file's first bytes.
@@ -76,6 +78,21 @@ impl Locator {
     pub(crate) fn matches(self, other: Locator) -> bool {
         let born = self.born_ns == other.born_ns || self.born_ns == 0 || other.born_ns == 0;
         self.key() == other.key() && born
+    }
+}
+
+/// The place where a file came to be: a host and the path under which it was first seen. What is rotated
+/// away keeps its home, so the files of one home follow each other as one log, in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Home(pub(crate) u64);
+
+impl Home {
+    pub(crate) fn of(host: &str, path: &Path) -> Home {
+        let path = path.as_os_str().as_bytes();
+        let bytes = host.bytes().chain([0]).chain(path.iter().copied());
+        Home(bytes.fold(FNV64_OFFSET, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(FNV64_PRIME)
+        }))
     }
 }
 

@@ -16,7 +16,7 @@ use tracing::info;
 use super::copies::Copies;
 use super::discovery::Candidate;
 use super::engine::{Clock, Engine};
-use super::evidence::{FINGERPRINT_BYTES_MAX, Fingerprint, Frontier, Locator, Tail};
+use super::evidence::{FINGERPRINT_BYTES_MAX, Fingerprint, Frontier, Home, Locator, Tail};
 use super::scan::Stranger;
 use super::tailed::{Phase, Proof, Tailed, open, prove};
 use crate::checkpoint::{FileId, FileRecord};
@@ -27,7 +27,9 @@ struct Newcomer {
     stranger: Stranger,
     file: File,
     fingerprint: Fingerprint,
-    before: Option<FileId>,
+    home: Home,
+    /// The known file that had its path until now.
+    owner: Option<FileId>,
 }
 
 impl Engine {
@@ -59,12 +61,12 @@ impl Engine {
             let copies = copies.as_ref().expect("made when there are strangers");
             match self.place(&stranger, &file, (copies, complete), clock) {
                 Ok(Place::New(fingerprint)) => {
-                    let before = owners.get(&path).copied();
                     newcomers.push(Newcomer {
                         stranger,
                         file,
                         fingerprint,
-                        before,
+                        home: self.lineage.home_of(&path),
+                        owner: owners.get(&path).copied(),
                     });
                 }
                 Ok(Place::Continues(id)) => self.adopt(id, &stranger, file, clock),
@@ -217,20 +219,33 @@ impl Engine {
         self.see(id, candidate, stranger.input, clock);
     }
 
+    /// The order in which new files of one home came to be: those rotated away first, the oldest first.
+    fn age_in_its_home(&self, newcomer: &Newcomer) -> (bool, i64, i64) {
+        let Candidate { path, metadata, .. } = &newcomer.stranger.candidate;
+        if self.lineage.is_at_home(path, newcomer.home) {
+            (true, 0, 0)
+        } else {
+            (false, metadata.mtime(), metadata.mtime_nsec())
+        }
+    }
+
     /// Gives new files their ids, on disk, and begins to read them.
-    fn begin(&mut self, newcomers: Vec<Newcomer>, clock: Clock) {
+    fn begin(&mut self, mut newcomers: Vec<Newcomer>, clock: Clock) {
         if newcomers.is_empty() {
             return;
         }
+        newcomers.sort_by_key(|newcomer| self.age_in_its_home(newcomer));
         let mut begun = Vec::new();
         for Newcomer {
             stranger,
             file,
             fingerprint,
-            before,
+            home,
+            owner,
         } in newcomers
         {
             let id = self.store.fresh_id();
+            let before = self.lineage.follow(home, id).or(owner);
             let (offset, tail) = stranger.from;
             let candidate = stranger.candidate;
             let frontier = Frontier::new(offset, &tail);
@@ -242,6 +257,8 @@ impl Engine {
                 sent: frontier,
                 seen_ms: clock.wall_ms,
                 path: candidate.path.clone(),
+                home,
+                before,
             };
             let mut tailed = Tailed::unproven(&record, self.stamp(id, &candidate.path), clock.now);
             self.store.put(record);
@@ -249,7 +266,6 @@ impl Engine {
             tailed.input = stranger.input;
             tailed.scan = self.scans;
             tailed.size = candidate.metadata.len();
-            tailed.after = before;
             begun.push((tailed, candidate.path, before));
         }
         let synced = self.store.sync();
@@ -259,6 +275,7 @@ impl Engine {
             if synced.is_err() {
                 // Without a durable id its lines could not be recognised after a crash: next scan again.
                 self.store.forget(id);
+                self.lineage.load(self.store.files());
                 continue;
             }
             info!(path = %path.display(), origin = %id, "reading a new file");

@@ -106,7 +106,9 @@ impl Engine {
 
     fn drop_file(&mut self, id: FileId) {
         self.disown_inode(id);
-        self.files.remove(&id);
+        if let Some(tailed) = self.files.remove(&id) {
+            self.lineage.forget(tailed.home, id);
+        }
         self.store.forget(id);
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Stranger {
 impl Engine {
     /// Takes over what the store remembers.
     pub(super) fn load(&mut self, clock: Clock) {
+        self.lineage.load(self.store.files());
         let records: Vec<FileRecord> = self.store.files().cloned().collect();
         for record in records {
             let stamp = self.stamp(record.id, &record.path);
@@ -83,6 +84,7 @@ impl Engine {
             }));
         }
         self.welcome(strangers, &owners, complete, clock);
+        self.lineage.scanned();
         if complete {
             self.miss(clock);
         } else {
@@ -233,6 +235,7 @@ impl Engine {
         let renamed = tailed.path != candidate.path;
         if renamed {
             debug!(from = %tailed.path.display(), to = %candidate.path.display(), "file was renamed");
+            self.lineage.left(&tailed.path, tailed.home);
             tailed.path.clone_from(&candidate.path);
         }
         let seen_ms = self.store.get(id).map_or(0, |known| known.seen_ms);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::debug;
 
-use super::evidence::{Fingerprint, Frontier, Locator, Tail};
+use super::evidence::{Fingerprint, Frontier, Home, Locator, Tail};
 use super::frame::Cursor;
 use crate::checkpoint::{FileId, FileRecord};
 use crate::shipper::{Acks, LaneId, Stamp};
@@ -85,8 +85,12 @@ pub(super) struct Tailed {
     pub(super) superseded: bool,
     /// Its last bytes are a line even without a line feed.
     pub(super) ending: bool,
-    /// The file that held this path before: read to its end first.
-    pub(super) after: Option<FileId>,
+    pub(super) home: Home,
+    /// The file that came to be in the same place before: read to its end first, and again before this one
+    /// when its lines are sent again.
+    pub(super) before: Option<FileId>,
+    /// Whether the file before was once read to its end. Somebody may still write to it.
+    pub(super) caught_up: bool,
     /// Number of the last scan that saw it.
     pub(super) scan: u64,
     pub(super) next_poll: Instant,
@@ -161,7 +165,9 @@ impl Tailed {
             sent: record.sent,
             superseded: false,
             ending: false,
-            after: None,
+            home: record.home,
+            before: record.before,
+            caught_up: false,
             scan: 0,
             next_poll: now,
             poll_every: Duration::ZERO,

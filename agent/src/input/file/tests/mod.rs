@@ -2,5 +2,6 @@
 
 mod framing;
 mod model;
+mod order;
 mod rig;
 mod stories;
