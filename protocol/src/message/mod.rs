@@ -10,14 +10,30 @@ use crate::api_key::ApiKey;
 use crate::codec::{DecodeError, Decoder, EncodeError, Encoder, Hole, bytes_of};
 use crate::wire::Wire;
 
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
+pub mod alter_client_quotas;
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod api_versions;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_groups;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_quorum;
+pub mod describe_topic_partitions;
+pub mod describe_transactions;
+pub mod elect_leaders;
+pub mod end_txn;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod heartbeat;
@@ -25,15 +41,22 @@ pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod join_group;
 pub mod leave_group;
+pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
+pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod record;
 pub mod sync_group;
+pub mod txn_offset_commit;
+pub mod update_features;
+pub mod write_txn_markers;
 
 /// A structure that stands alone: it knows its versions.
 pub trait Message: Wire + Default + Clone + std::fmt::Debug + PartialEq {
@@ -179,6 +202,29 @@ apis! {
     AlterConfigs: alter_configs::AlterConfigsRequest;
     IncrementalAlterConfigs: incremental_alter_configs::IncrementalAlterConfigsRequest;
     DeleteRecords: delete_records::DeleteRecordsRequest;
+    AddPartitionsToTxn: add_partitions_to_txn::AddPartitionsToTxnRequest;
+    AddOffsetsToTxn: add_offsets_to_txn::AddOffsetsToTxnRequest;
+    EndTxn: end_txn::EndTxnRequest;
+    WriteTxnMarkers: write_txn_markers::WriteTxnMarkersRequest;
+    TxnOffsetCommit: txn_offset_commit::TxnOffsetCommitRequest;
+    DescribeLogDirs: describe_log_dirs::DescribeLogDirsRequest;
+    CreatePartitions: create_partitions::CreatePartitionsRequest;
+    DeleteGroups: delete_groups::DeleteGroupsRequest;
+    ElectLeaders: elect_leaders::ElectLeadersRequest;
+    AlterPartitionReassignments: alter_partition_reassignments::AlterPartitionReassignmentsRequest;
+    ListPartitionReassignments: list_partition_reassignments::ListPartitionReassignmentsRequest;
+    OffsetDelete: offset_delete::OffsetDeleteRequest;
+    DescribeClientQuotas: describe_client_quotas::DescribeClientQuotasRequest;
+    AlterClientQuotas: alter_client_quotas::AlterClientQuotasRequest;
+    DescribeQuorum: describe_quorum::DescribeQuorumRequest;
+    UpdateFeatures: update_features::UpdateFeaturesRequest;
+    DescribeProducers: describe_producers::DescribeProducersRequest;
+    DescribeTransactions: describe_transactions::DescribeTransactionsRequest;
+    ListTransactions: list_transactions::ListTransactionsRequest;
+    ConsumerGroupHeartbeat: consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
+    ConsumerGroupDescribe: consumer_group_describe::ConsumerGroupDescribeRequest;
+    ListConfigResources: list_config_resources::ListConfigResourcesRequest;
+    DescribeTopicPartitions: describe_topic_partitions::DescribeTopicPartitionsRequest;
 }
 
 #[cfg(test)]

@@ -45,6 +45,29 @@ fn for_each_api(check: &mut impl Check) {
     check.check::<alter_configs::AlterConfigsRequest>();
     check.check::<incremental_alter_configs::IncrementalAlterConfigsRequest>();
     check.check::<delete_records::DeleteRecordsRequest>();
+    check.check::<add_partitions_to_txn::AddPartitionsToTxnRequest>();
+    check.check::<add_offsets_to_txn::AddOffsetsToTxnRequest>();
+    check.check::<end_txn::EndTxnRequest>();
+    check.check::<write_txn_markers::WriteTxnMarkersRequest>();
+    check.check::<txn_offset_commit::TxnOffsetCommitRequest>();
+    check.check::<describe_log_dirs::DescribeLogDirsRequest>();
+    check.check::<create_partitions::CreatePartitionsRequest>();
+    check.check::<delete_groups::DeleteGroupsRequest>();
+    check.check::<elect_leaders::ElectLeadersRequest>();
+    check.check::<alter_partition_reassignments::AlterPartitionReassignmentsRequest>();
+    check.check::<list_partition_reassignments::ListPartitionReassignmentsRequest>();
+    check.check::<offset_delete::OffsetDeleteRequest>();
+    check.check::<describe_client_quotas::DescribeClientQuotasRequest>();
+    check.check::<alter_client_quotas::AlterClientQuotasRequest>();
+    check.check::<describe_quorum::DescribeQuorumRequest>();
+    check.check::<update_features::UpdateFeaturesRequest>();
+    check.check::<describe_producers::DescribeProducersRequest>();
+    check.check::<describe_transactions::DescribeTransactionsRequest>();
+    check.check::<list_transactions::ListTransactionsRequest>();
+    check.check::<consumer_group_heartbeat::ConsumerGroupHeartbeatRequest>();
+    check.check::<consumer_group_describe::ConsumerGroupDescribeRequest>();
+    check.check::<list_config_resources::ListConfigResourcesRequest>();
+    check.check::<describe_topic_partitions::DescribeTopicPartitionsRequest>();
 }
 
 fn kafka_key(key: ApiKey) -> kafka_protocol::messages::ApiKey {
