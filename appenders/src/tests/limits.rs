@@ -117,17 +117,27 @@ fn loss_is_reported_as_json_with_counts_and_times() {
     broker.set_capacity(1 << 20);
     assert_eq!(guard.flush(LONG).sent, kept);
     let lines = broker.lines();
-    let told: serde_json::Value = serde_json::from_str(&lines.last().unwrap().value).unwrap();
-    assert_eq!(told["lost_total"], dropped.total());
-    assert_eq!(told["lost_warn"], 1);
-    let by_level = ["lost_debug", "lost_info"].map(|name| told[name].as_u64().unwrap());
-    assert_eq!(by_level[0] + by_level[1], dropped.full);
-    assert!(told["lost_from"].as_str() <= told["lost_to"].as_str());
-    assert_eq!(guard.metrics().loss_reports, 1);
+    // A slow machine makes two reports of it: the first was under way when the rest was lost.
+    let told = lines.iter().filter_map(|line| {
+        let told: serde_json::Value = serde_json::from_str(&line.value).unwrap();
+        told.get("lost_total").is_some().then_some(told)
+    });
+    let told: Vec<serde_json::Value> = told.collect();
+    let sum = |name: &str| {
+        let counts = told.iter().filter_map(|report| report[name].as_u64());
+        counts.sum::<u64>()
+    };
+    assert_eq!(sum("lost_total"), dropped.total());
+    assert_eq!(sum("lost_warn"), 1);
+    assert_eq!(sum("lost_debug") + sum("lost_info"), dropped.full);
+    for report in &told {
+        assert!(report["lost_from"].as_str().unwrap() <= report["lost_to"].as_str().unwrap());
+    }
+    assert_eq!(guard.metrics().loss_reports, told.len() as u64);
     assert_eq!(
         guard.metrics().sent,
         kept,
-        "the report is not one of the application's events"
+        "a report is not one of the application's events"
     );
 }
 
