@@ -132,7 +132,7 @@ async fn a_stop_answers_who_waits() {
     let mut consumer = server.connect().await;
     consumer.create_topic("t", 1).await;
     consumer
-        .send(12, &crate::harness::fetch_request("t", 0, 120_000))
+        .send(12, &crate::requests::fetch_request("t", 0, 120_000))
         .await;
     server
         .wait_for_metric("logway_broker_requests_total{api=\"Fetch\"} 1")
