@@ -71,10 +71,9 @@ def some(through, numbers, count):
 
 
 def keyed(transactions=True):
-    """Such records, in transactions and of idempotent producers between them; or of neither."""
+    """Such records of idempotent producers, between transactions if there are any."""
     numbers = random.Random(transactions)
-    more = {"enable.idempotence": transactions, "linger.ms": 5}
-    plain = [producer(codec, **more) for codec in CODECS]
+    plain = [producer(codec, **{"enable.idempotence": True, "linger.ms": 5}) for codec in CODECS]
     through = [transactional("keyed", codec) for codec in CODECS if transactions]
     for number in range(60):
         at = number % len(CODECS)
