@@ -254,10 +254,15 @@ fn context(
             synced: settings.flush.on_acks_all,
         }),
     );
+    let known = partitions.all();
     Arc::new(Context {
         endpoint: endpoint(settings, kafka_addr),
         cluster_id: Arc::from(storage.cluster_id.as_str()),
-        producer_ids: ProducerIds::new(Arc::clone(&metadata), settings.node_id),
+        producer_ids: ProducerIds::new(
+            Arc::clone(&metadata),
+            settings.node_id,
+            known.iter().flat_map(|one| one.producer_ids()),
+        ),
         topics,
         metadata,
         partitions,

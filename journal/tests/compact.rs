@@ -1,4 +1,5 @@
 //! Compaction against a naive model: of each key the newest record stays, by a scan of plain lists.
+mod owner;
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,14 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use logway_journal::sim_disk::SimDisk;
 use logway_journal::{
-    AbortedTxn, Cleaner, CleanerConfig, CompactConfig, LastRecord, Log, LogConfig, Recovery,
-    RoundInputs,
+    AbortedTxn, CompactConfig, LastRecord, Log, LogConfig, Recovery, RoundInputs,
 };
 use logway_protocol::batch::{BatchHeader, NO_SEQUENCE, TimestampType, set_max_timestamp};
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::control::{EndTransaction, control_batch};
 use logway_protocol::record::decode_records;
+use owner::rounds::{cleaner, inputs, leftovers, next_swap};
 use proptest::prelude::*;
 use support::{all_batches, dir, small};
 
@@ -371,19 +372,16 @@ impl Run {
         if !cleanable.is_due() {
             return;
         }
-        let cleaner = Cleaner::new(CleanerConfig {
-            dedupe_buffer_bytes: map_bytes,
-            io_buffer_bytes: 300,
-            unpacked_bytes_max: 1 << 20,
-        });
         let inputs = RoundInputs {
-            log: self.config.clone(),
             delete_retention_ms: DELETE_RETENTION_MS,
             now_ms: self.now_ms,
+            ..inputs(&self.config)
         };
         let pace = &mut |_| ControlFlow::Continue(());
         let limit = cleanable.first_uncleanable_offset();
-        let mut round = cleaner.begin(cleanable, inputs, pace).expect("reads");
+        let mut round = cleaner(map_bytes)
+            .begin(cleanable, inputs, pace)
+            .expect("reads");
         let to = round.end_offset();
         assert!(to > from && to <= limit);
         assert!(map_bytes < 1 << 20 || to == limit);
@@ -402,20 +400,10 @@ impl Run {
                 )
             })
             .collect();
-        while let Some(replacement) = round.next_group(&producers, pace).expect("writes") {
-            let swap = self.log.begin_swap(replacement).expect("is allowed");
-            let swapped = swap.run().expect("swaps");
-            self.log.finish_swap(swapped);
-        }
+        while next_swap(&mut self.log, &mut round, &producers).expect("swaps") {}
         self.cleaned_to = Some(to);
         self.model.clean(from, to, rewritten, self.now_ms);
-        let leftovers = self.disk.files().into_iter().filter(|path| {
-            let name = path.to_string_lossy();
-            [".cleaned", ".swap", ".deleted"]
-                .iter()
-                .any(|end| name.ends_with(end))
-        });
-        assert_eq!(leftovers.collect::<Vec<_>>(), Vec::<PathBuf>::new());
+        assert_eq!(leftovers(&self.disk), Vec::<PathBuf>::new());
     }
 
     fn segment_bases(&self) -> Vec<i64> {

@@ -1,23 +1,21 @@
 //! Power failures at every point of compaction: no record that was durable is lost with its key,
 //! none comes twice, and the log goes on.
+mod owner;
 mod support;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
-use logway_journal::{
-    CleanError, Cleaner, CleanerConfig, CompactConfig, DataDir, Log, LogConfig, LogState,
-    RoundInputs,
-};
+use logway_journal::{CleanError, CompactConfig, LogConfig};
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::record::decode_records;
+use owner::power::{depth, halt, survival, survivals};
+use owner::rounds::{begin, cleanable, inputs, leftovers, next_swap};
+use owner::{FOLDER, Owned, Stopped};
 use proptest::prelude::*;
-use support::{all_batches, dir, small};
-
-const FOLDER: &str = "GameLog-0";
+use support::{all_batches, small};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -57,12 +55,9 @@ struct Promise {
 }
 
 struct Run {
-    data: DataDir,
-    log: Log,
+    owned: Owned,
     promise: Promise,
 }
-
-type Stopped = Box<dyn std::error::Error>;
 
 fn config(segment_bytes: u32) -> LogConfig {
     LogConfig {
@@ -74,66 +69,51 @@ fn config(segment_bytes: u32) -> LogConfig {
 
 impl Run {
     fn open(disk: &SimDisk, config: &LogConfig) -> Result<Run, Stopped> {
-        let mut data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref())?;
-        let recovery = data.recovery(FOLDER);
-        let log = Log::open(Arc::new(disk.clone()), dir(), config.clone(), recovery, 0)?;
-        if log.recovery_point() < recovery.recovery_point {
-            let state = LogState {
-                recovery_point: log.recovery_point(),
-                log_start_offset: log.log_start_offset(),
-            };
-            data.write_checkpoints([(FOLDER, state)])?;
-        }
+        let owned = Owned::open(disk, config)?;
         let promise = Promise::default();
-        Ok(Run { data, log, promise })
+        Ok(Run { owned, promise })
     }
 
-    fn at(&self, part: f64) -> i64 {
-        let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
-        start + ((end - start) as f64 * part) as i64
-    }
-
-    fn checkpoint(&mut self) -> Result<(), Stopped> {
-        let state = LogState {
-            recovery_point: self.log.recovery_point(),
-            log_start_offset: self.log.log_start_offset(),
-        };
-        Ok(self.data.write_checkpoints([(FOLDER, state)])?)
+    fn sync(&mut self) -> Result<(), Stopped> {
+        let log = &mut self.owned.log;
+        let synced = log.sync_handle().sync()?;
+        log.synced(synced);
+        self.promise.durable = self.promise.durable.max(log.durable_offset());
+        Ok(())
     }
 
     fn step(&mut self, step: &Step, config: &LogConfig) -> Result<(), Stopped> {
         match step {
             Step::Append(keys) => {
                 let mut builder = BatchBuilder::new(Compression::None);
-                let end = self.log.log_end_offset();
+                let end = self.owned.log.log_end_offset();
                 for (offset, key) in (end..).zip(keys) {
                     builder.append(5, Some(&[*key]), Some(&[7; 90]), &[])?;
                     self.promise.appended.entry(offset).or_default().push(*key);
                 }
-                self.log.append(&builder.build()?, 0, 0)?;
+                self.owned.log.append(&builder.build()?, 0, 0)?;
             }
-            Step::Roll => drop(self.log.roll(0)?),
-            Step::Sync => {
-                let synced = self.log.sync_handle().sync()?;
-                self.log.synced(synced);
-                self.promise.durable = self.promise.durable.max(self.log.durable_offset());
-            }
-            Step::Checkpoint => self.checkpoint()?,
+            Step::Roll => drop(self.owned.log.roll(0)?),
+            Step::Sync => self.sync()?,
+            Step::Checkpoint => self.owned.write_checkpoint()?,
             Step::Clean => self.clean(config)?,
             Step::DeleteBefore(part) => {
-                let offset = self.at(*part);
+                let offset = self.owned.at(*part);
                 self.promise.kept_from = self.promise.kept_from.max(offset);
-                self.log.delete_before(offset)?;
+                self.owned.log.delete_before(offset)?;
             }
             Step::Truncate(part) => {
-                let offset = self.at(*part);
+                let offset = self.owned.at(*part);
                 // Offsets before it may be missing already; then only the next append gives the log
                 // an end that lasts.
                 self.promise.durable = 0;
                 self.promise.checked_from = self.promise.checked_from.max(offset);
-                self.log.truncate_to(offset, 0)?;
-                self.promise.kept_from = self.promise.kept_from.min(self.log.log_start_offset());
-                self.checkpoint()?;
+                self.owned.log.truncate_to(offset, 0)?;
+                self.promise.kept_from = self
+                    .promise
+                    .kept_from
+                    .min(self.owned.log.log_start_offset());
+                self.owned.write_checkpoint()?;
                 self.step(&append(&[0]), config)?;
             }
         }
@@ -145,44 +125,34 @@ impl Run {
             min_cleanable_dirty_ratio: 0.0,
             ..CompactConfig::default()
         };
-        let end = self.log.log_end_offset();
-        let reader = self.log.reader();
-        let cleanable = reader.cleanable(self.data.cleaned_to(FOLDER), end, &compact, 0)?;
+        let log = &mut self.owned.log;
+        let cleaned_to = self.owned.data.cleaned_to(FOLDER);
+        let cleanable = log
+            .reader()
+            .cleanable(cleaned_to, log.log_end_offset(), &compact, 0)?;
         if !cleanable.is_due() {
             return Ok(());
         }
-        let inputs = RoundInputs {
-            log: config.clone(),
-            delete_retention_ms: 0,
-            now_ms: 0,
-        };
-        let cleaner = Cleaner::new(CleanerConfig {
-            dedupe_buffer_bytes: 1 << 16,
-            io_buffer_bytes: 400,
-            unpacked_bytes_max: 1 << 20,
-        });
-        let pace = &mut |_| ControlFlow::Continue(());
-        let mut round = cleaner.begin(cleanable, inputs, pace)?;
-        while let Some(replacement) = round.next_group(&HashMap::new(), pace)? {
-            let swap = match self.log.begin_swap(replacement) {
+        let mut round = begin(cleanable, inputs(config))?;
+        loop {
+            match next_swap(log, &mut round, &HashMap::new()) {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(CleanError::NotDurable { .. }) => {
                     // What the round goes by is synced once, as its owner does.
-                    let synced = self.log.sync_handle().sync()?;
-                    self.log.synced(synced);
-                    self.promise.durable = self.promise.durable.max(self.log.durable_offset());
+                    self.sync()?;
                     return self.clean(config);
                 }
-                swap => swap?,
-            };
-            let swapped = swap.run()?;
-            self.log.finish_swap(swapped);
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.data.note_cleaned_to(FOLDER, round.end_offset())?)
+        let cleaned_to = round.end_offset();
+        Ok(self.owned.data.note_cleaned_to(FOLDER, cleaned_to)?)
     }
 
     /// What recovery found keeps the promise of the life before.
     fn check(&mut self, promise: &Promise) {
-        let reader = self.log.reader();
+        let reader = self.owned.log.reader();
         let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
         assert!(
             end >= promise.durable,
@@ -246,34 +216,12 @@ fn live(disk: &SimDisk, before: &Promise, steps: &[Step], config: &LogConfig) ->
     }
 }
 
-fn halt(disk: &SimDisk, after: u64) {
-    disk.inject(Fault {
-        operation: Operation::Any,
-        kind: FaultKind::Halted,
-        after,
-        times: u64::MAX,
-    });
-}
-
 fn recover(disk: &SimDisk, promise: &Promise, config: &LogConfig) -> Promise {
     let mut run =
         Run::open(disk, config).unwrap_or_else(|error| panic!("cannot be opened: {error:?}"));
     run.check(promise);
-    let leftovers = disk.files().into_iter().filter(|path| {
-        let name = path.to_string_lossy();
-        [".cleaned", ".swap", ".deleted"]
-            .iter()
-            .any(|end| name.ends_with(end))
-    });
-    assert_eq!(leftovers.count(), 0);
+    assert!(leftovers(disk).is_empty());
     run.promise
-}
-
-fn survivals(mixtures: u64) -> impl Iterator<Item = Surviving> {
-    let mixtures = (0..mixtures).map(|seed| Surviving::Some { seed });
-    [Surviving::None, Surviving::All]
-        .into_iter()
-        .chain(mixtures)
 }
 
 /// The life ended after each of its operations, with what each power failure may leave; and the
@@ -359,28 +307,9 @@ fn nothing_goes_for_a_record_that_is_not_durable() {
         Step::Roll,
     ];
     run_until_halt(&mut run, &steps, &config);
-    let cleaner = Cleaner::new(CleanerConfig {
-        dedupe_buffer_bytes: 1 << 16,
-        io_buffer_bytes: 400,
-        unpacked_bytes_max: 1 << 20,
-    });
-    let inputs = RoundInputs {
-        log: config.clone(),
-        delete_retention_ms: 0,
-        now_ms: 0,
-    };
-    let pace = &mut |_| ControlFlow::Continue(());
-    let cleanable = run
-        .log
-        .reader()
-        .cleanable(None, 2, &CompactConfig::default(), 0)
-        .expect("reads");
-    let mut round = cleaner.begin(cleanable, inputs, pace).expect("reads");
-    let replacement = round
-        .next_group(&HashMap::new(), pace)
-        .expect("writes")
-        .expect("a group");
-    let refused = run.log.begin_swap(replacement);
+    let log = &mut run.owned.log;
+    let mut round = begin(cleanable(log), inputs(&config)).expect("reads");
+    let refused = next_swap(log, &mut round, &HashMap::new());
     assert!(
         matches!(
             refused,
@@ -391,11 +320,7 @@ fn nothing_goes_for_a_record_that_is_not_durable() {
         ),
         "{refused:?}"
     );
-    assert!(
-        disk.files()
-            .iter()
-            .all(|path| !path.to_string_lossy().ends_with(".cleaned"))
-    );
+    assert!(leftovers(&disk).is_empty());
 }
 
 /// Any operation of a swap that fails leaves a log that can be read as it was or as it will be, and
@@ -427,7 +352,7 @@ fn a_failing_disk_loses_nothing() {
             disk.heal();
             let promise = run.promise.clone();
             run.check(&promise);
-            if kind == FaultKind::DiskFull && cleaned.is_err() && !run.log.is_poisoned() {
+            if kind == FaultKind::DiskFull && cleaned.is_err() && !run.owned.log.is_poisoned() {
                 run.step(&append(&[3]), &config).expect("appends");
                 run.step(&Step::Clean, &config).expect("cleans");
             }
@@ -452,12 +377,7 @@ proptest! {
             live(&whole, &promise, steps, &config);
             halt(&disk, (whole.operations() as f64 * part) as u64);
             promise = live(&disk, &promise, steps, &config);
-            let surviving = match seed % 5 {
-                0 => Surviving::None,
-                1 => Surviving::All,
-                _ => Surviving::Some { seed: *seed },
-            };
-            disk = disk.crash(surviving);
+            disk = disk.crash(survival(*seed));
             promise = recover(&disk, &promise, &config);
             disk = disk.kill();
         }
@@ -471,12 +391,6 @@ proptest! {
     }
 }
 
-/// How many times the usual number of histories to try.
-fn depth() -> u32 {
-    let depth = std::env::var("LOGWAY_TEST_DEPTH").ok();
-    depth.and_then(|depth| depth.parse().ok()).unwrap_or(1)
-}
-
 /// Segments that were deleted after the round had been planned are not missed, and nothing of them
 /// comes back.
 #[test]
@@ -488,40 +402,24 @@ fn a_log_that_changes_meanwhile_is_begun_again() {
         let segment = [append(&[1, 2]), append(&[1]), Step::Roll];
         let steps = [&segment[..], &segment, &segment, &[Step::Sync]].concat();
         run_until_halt(&mut run, &steps, &config);
-        let cleaner = Cleaner::new(CleanerConfig {
-            dedupe_buffer_bytes: 1 << 16,
-            io_buffer_bytes: 400,
-            unpacked_bytes_max: 1 << 20,
-        });
-        let inputs = RoundInputs {
-            log: config.clone(),
-            delete_retention_ms: 0,
-            now_ms: 0,
-        };
-        let pace = &mut |_| ControlFlow::Continue(());
-        let cleanable = run
-            .log
-            .reader()
-            .cleanable(None, 9, &CompactConfig::default(), 0);
-        let cleanable = cleanable.expect("reads");
+        let log = &mut run.owned.log;
+        let planned = cleanable(log);
         let done = (|| {
             if deleted_at == 0 {
-                run.log.delete_before(3).expect("deletes");
+                log.delete_before(3).expect("deletes");
             }
-            let mut round = cleaner.begin(cleanable, inputs, pace)?;
+            let mut round = begin(planned, inputs(&config))?;
             if deleted_at == 1 {
-                run.log.delete_before(3).expect("deletes");
+                log.delete_before(3).expect("deletes");
             }
-            let replacement = round.next_group(&HashMap::new(), pace)?.expect("a group");
-            run.log.delete_before(3).expect("deletes");
-            run.log.begin_swap(replacement).map(drop)
+            let replacement = round
+                .next_group(&HashMap::new(), &mut |_| ControlFlow::Continue(()))?
+                .expect("a group");
+            log.delete_before(3).expect("deletes");
+            log.begin_swap(replacement).map(drop)
         })();
         assert!(matches!(done, Err(CleanError::Changed)), "{done:?}");
-        let leftovers = disk.files().into_iter().filter(|path| {
-            let name = path.to_string_lossy();
-            name.ends_with(".cleaned") || name.ends_with(".swap")
-        });
-        assert_eq!(leftovers.count(), 0);
-        assert_eq!(run.log.reader().segment_count(), 3);
+        assert!(leftovers(&disk).is_empty());
+        assert_eq!(run.owned.log.reader().segment_count(), 3);
     }
 }

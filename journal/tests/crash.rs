@@ -1,14 +1,16 @@
 //! Power failures at every point of random histories, several in a row.
+mod owner;
 mod support;
 
-use std::sync::Arc;
-
-use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
-use logway_journal::{DataDir, Log, LogConfig, LogState};
+use logway_journal::LogConfig;
+use logway_journal::sim_disk::{SimDisk, Surviving};
+use owner::power::{depth, halt, survival, survivals};
+use owner::{Owned, Stopped};
 use proptest::prelude::*;
-use support::{Expected, all_batches, batch, batch_at, check_log, dir, small};
+use support::{Expected, all_batches, batch, batch_at, check_log, small};
 
-const FOLDER: &str = "GameLog-0";
+/// Mixtures of what a power failure may leave.
+const MIXTURES: u64 = 200;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -63,12 +65,9 @@ struct Promise {
 
 struct Run {
     disk: SimDisk,
-    data: DataDir,
-    log: Log,
+    owned: Owned,
     promise: Promise,
 }
-
-type Stopped = Box<dyn std::error::Error>;
 
 impl Run {
     fn open(
@@ -76,45 +75,18 @@ impl Run {
         config: &LogConfig,
         promise: Promise,
     ) -> Result<Run, (Promise, Stopped)> {
-        let opened = (|| {
-            let mut data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref())?;
-            let recovery = data.recovery(FOLDER);
-            let log = Log::open(Arc::new(disk.clone()), dir(), config.clone(), recovery, 0)?;
-            if log.recovery_point() < recovery.recovery_point {
-                let state = LogState {
-                    recovery_point: log.recovery_point(),
-                    log_start_offset: log.log_start_offset(),
-                };
-                data.write_checkpoints([(FOLDER, state)])?;
-            }
-            Ok((data, log))
-        })();
-        match opened {
-            Ok((data, log)) => Ok(Run {
+        match Owned::open(&disk, config) {
+            Ok(owned) => Ok(Run {
                 disk,
-                data,
-                log,
+                owned,
                 promise,
             }),
             Err(error) => Err((promise, error)),
         }
     }
 
-    fn write_checkpoint(&mut self) -> Result<(), Stopped> {
-        let state = LogState {
-            recovery_point: self.log.recovery_point(),
-            log_start_offset: self.log.log_start_offset(),
-        };
-        Ok(self.data.write_checkpoints([(FOLDER, state)])?)
-    }
-
-    fn at(&self, part: f64) -> i64 {
-        let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
-        start + ((end - start) as f64 * part) as i64
-    }
-
     fn note_durable(&mut self) {
-        self.promise.durable = self.promise.durable.max(self.log.durable_offset());
+        self.promise.durable = self.promise.durable.max(self.owned.log.durable_offset());
     }
 
     fn step(&mut self, step: &Step, config: &LogConfig) -> Result<(), Stopped> {
@@ -128,32 +100,35 @@ impl Run {
                 let batch = batch_at(timestamps, *size);
                 let epoch = self.promise.epoch;
                 // A crash in the middle of the append may keep it.
-                let end = self.log.log_end_offset();
+                let end = self.owned.log.log_end_offset();
                 self.promise
                     .appended
                     .push(Expected::new(end, epoch, timestamps, &batch));
-                self.log.append(&batch, epoch, 0)?;
+                self.owned.log.append(&batch, epoch, 0)?;
             }
-            Step::Roll => drop(self.log.roll(0)?),
+            Step::Roll => drop(self.owned.log.roll(0)?),
             Step::Sync => {
-                let synced = self.log.sync_handle().sync()?;
-                self.log.synced(synced);
+                let synced = self.owned.log.sync_handle().sync()?;
+                self.owned.log.synced(synced);
                 self.note_durable();
             }
             Step::SyncEnded => {
-                let synced = self.log.ended_handle().sync()?;
-                self.log.synced(synced);
+                let synced = self.owned.log.ended_handle().sync()?;
+                self.owned.log.synced(synced);
                 self.note_durable();
-                assert!(!self.log.has_ended_segments());
+                assert!(!self.owned.log.has_ended_segments());
             }
             Step::SyncAll => {
-                self.log.sync()?;
+                self.owned.log.sync()?;
                 self.note_durable();
-                assert_eq!(self.log.recovery_point(), self.log.log_end_offset());
+                assert_eq!(
+                    self.owned.log.recovery_point(),
+                    self.owned.log.log_end_offset()
+                );
             }
-            Step::Checkpoint => self.write_checkpoint()?,
+            Step::Checkpoint => self.owned.write_checkpoint()?,
             Step::Truncate { part } => {
-                let offset = self.at(*part);
+                let offset = self.owned.at(*part);
                 // Whole batches go, and a crash in the middle may come before or after that.
                 let is_kept = |batch: &&Expected| batch.next_offset() <= offset;
                 let kept = self.promise.appended.iter().take_while(is_kept).count();
@@ -161,58 +136,50 @@ impl Run {
                     .last()
                     .map_or(0, Expected::next_offset);
                 self.promise.durable = self.promise.durable.min(end);
-                self.log.truncate_to(offset, 0)?;
+                self.owned.log.truncate_to(offset, 0)?;
                 self.promise.appended.truncate(kept);
-                self.promise.kept_from = self.promise.kept_from.min(self.log.log_start_offset());
-                self.write_checkpoint()?;
+                self.promise.kept_from = self
+                    .promise
+                    .kept_from
+                    .min(self.owned.log.log_start_offset());
+                self.owned.write_checkpoint()?;
             }
             Step::DeleteBefore { part } => {
-                let offset = self.at(*part);
+                let offset = self.owned.at(*part);
                 self.promise.kept_from = self.promise.kept_from.max(offset);
-                self.log.delete_before(offset)?;
+                self.owned.log.delete_before(offset)?;
             }
-            Step::KeepBytes(bytes) => {
-                self.log.set_config(LogConfig {
-                    retention_bytes: *bytes,
-                    ..config.clone()
-                });
-                let end = self.log.log_end_offset();
-                let deleted = self.log.enforce_retention(0, end);
-                self.log.set_config(config.clone());
-                self.promise.kept_from = self.promise.kept_from.max(self.log.log_start_offset());
-                deleted?;
-            }
+            Step::KeepBytes(bytes) => self.keep_bytes(*bytes, config)?,
             Step::CloseAndOpen => unreachable!("done by the caller"),
         }
+        Ok(())
+    }
+
+    fn keep_bytes(&mut self, bytes: i64, config: &LogConfig) -> Result<(), Stopped> {
+        let log = &mut self.owned.log;
+        log.set_config(LogConfig {
+            retention_bytes: bytes,
+            ..config.clone()
+        });
+        let end = log.log_end_offset();
+        let deleted = log.enforce_retention(0, end);
+        log.set_config(config.clone());
+        self.promise.kept_from = self.promise.kept_from.max(log.log_start_offset());
+        deleted?;
         Ok(())
     }
 
     fn close_and_open(self, config: &LogConfig) -> Result<Run, (Promise, Stopped)> {
         let Run {
             disk,
-            mut data,
-            mut log,
-            promise,
+            owned,
+            mut promise,
         } = self;
-        let mut promise = promise;
-        let end = log.log_end_offset();
-        let closed = (|| {
-            data.sync()?;
-            log.parent_synced();
-            let closed = log.close_clean()?;
-            let state = LogState {
-                recovery_point: closed.recovery_point,
-                log_start_offset: closed.log_start_offset,
-            };
-            data.write_checkpoints([(FOLDER, state)])?;
-            data.mark_clean()?;
-            Ok(())
-        })();
-        if let Err(error) = closed {
+        let end = owned.log.log_end_offset();
+        if let Err(error) = owned.close_clean() {
             return Err((promise, error));
         }
         promise.durable = end;
-        drop(data);
         Run::open(disk, config, promise)
     }
 }
@@ -239,7 +206,7 @@ fn run_until_halt(mut run: Run, steps: &[Step], config: &LogConfig) -> Promise {
 
 /// What recovery found keeps the promise; the promise becomes what was found.
 fn check_recovered(run: &mut Run) {
-    let reader = run.log.reader();
+    let reader = run.owned.log.reader();
     let promise = &mut run.promise;
     let found = all_batches(&reader);
     let (start, end) = (reader.log_start_offset(), reader.log_end_offset());
@@ -315,12 +282,7 @@ fn live(
     failure: Failure,
     config: &LogConfig,
 ) -> (SimDisk, Promise) {
-    disk.inject(Fault {
-        operation: Operation::Any,
-        kind: FaultKind::Halted,
-        after: failure.halt_at,
-        times: u64::MAX,
-    });
+    halt(disk, failure.halt_at);
     let promise = match Run::open(disk.clone(), config, promise) {
         Ok(run) => run_until_halt(run, steps, config),
         Err((promise, _)) => promise,
@@ -331,16 +293,8 @@ fn live(
     check_recovered(&mut run);
     // What recovery found stays what is found: killed before anything else happens.
     let promise = run.promise;
-    drop(run.log);
+    drop(run.owned);
     (disk.kill(), promise)
-}
-
-/// What a power failure may leave: nothing, everything, and many mixtures.
-fn survivals() -> impl Iterator<Item = Surviving> {
-    let mixtures = (0..200).map(|seed| Surviving::Some { seed });
-    [Surviving::None, Surviving::All]
-        .into_iter()
-        .chain(mixtures)
 }
 
 /// The life ended after each of its operations, with all that each power failure may leave.
@@ -352,7 +306,7 @@ fn end_everywhere(steps: &[Step]) {
     };
     let promise = Promise::default();
     for halt_at in 0..=operations_of(&SimDisk::new(), &promise, steps, &config) {
-        for surviving in survivals() {
+        for surviving in survivals(MIXTURES) {
             let failure = Failure { halt_at, surviving };
             live(&SimDisk::new(), promise.clone(), steps, failure, &config);
         }
@@ -401,11 +355,14 @@ fn an_empty_segment_is_replaced_only_once_the_other_is_there_for_good() {
         let promise = Promise::default();
         let opened = Run::open(disk, &small(), promise);
         let mut run = opened.unwrap_or_else(|(_, error)| panic!("cannot be opened: {error:?}"));
-        run.log.append(&batch(0, 5, 10), 0, 0).expect("appends");
-        run.log.roll(0).expect("rolls");
-        run.log.delete_before(5).expect("deletes");
-        run.log.sync().expect("syncs");
-        assert_eq!(run.log.durable_offset(), 5);
+        run.owned
+            .log
+            .append(&batch(0, 5, 10), 0, 0)
+            .expect("appends");
+        run.owned.log.roll(0).expect("rolls");
+        run.owned.log.delete_before(5).expect("deletes");
+        run.owned.log.sync().expect("syncs");
+        assert_eq!(run.owned.log.durable_offset(), 5);
         run
     };
     let far = i64::from(i32::MAX) + 100;
@@ -413,23 +370,21 @@ fn an_empty_segment_is_replaced_only_once_the_other_is_there_for_good() {
     let operations = {
         let mut run = run();
         let before = run.disk.operations();
-        run.log.append_as_is(&far, 0).expect("appends");
+        run.owned.log.append_as_is(&far, 0).expect("appends");
         run.disk.operations() - before
     };
     for after in 0..=operations {
-        for surviving in survivals() {
+        for surviving in survivals(MIXTURES) {
             let mut run = run();
-            run.disk.inject(Fault {
-                operation: Operation::Any,
-                kind: FaultKind::Halted,
-                after,
-                times: u64::MAX,
-            });
-            assert_eq!(run.log.append_as_is(&far, 0).is_ok(), after == operations);
+            halt(&run.disk, after);
+            assert_eq!(
+                run.owned.log.append_as_is(&far, 0).is_ok(),
+                after == operations
+            );
             let crashed = run.disk.crash(surviving);
             let recovered = Run::open(crashed, &small(), Promise::default());
             let recovered = recovered.unwrap_or_else(|(_, error)| panic!("{error:?}"));
-            let end = recovered.log.log_end_offset();
+            let end = recovered.owned.log.log_end_offset();
             assert!(end >= 5, "ends at {end} after {after}, {surviving:?}");
         }
     }
@@ -451,26 +406,16 @@ proptest! {
             // The same life twice: once to count its operations, once to end it in the middle.
             let operations = operations_of(&disk, &promise, steps, &config);
             let halt_at = (operations as f64 * halt_at) as u64;
-            let surviving = match seed % 5 {
-                0 => Surviving::None,
-                1 => Surviving::All,
-                _ => Surviving::Some { seed: *seed },
-            };
+            let surviving = survival(*seed);
             (disk, promise) = live(&disk, promise, steps, Failure { halt_at, surviving }, &config);
         }
         // And the log goes on.
         let opened = Run::open(disk, &config, promise);
         let mut run = opened.map_err(|(_, error)| TestCaseError::fail(format!("{error:?}")))?;
         let more = batch(7, 2, 50);
-        let appended = run.log.append(&more, run.promise.epoch, 0).expect("appends");
+        let appended = run.owned.log.append(&more, run.promise.epoch, 0).expect("appends");
         run.promise.appended.push(Expected::new(appended.base_offset, run.promise.epoch, &[7, 7], &more));
         let run = run.close_and_open(&config).map_err(|(_, error)| TestCaseError::fail(format!("{error:?}")))?;
-        check_log(&run.log.reader(), &run.promise.appended);
+        check_log(&run.owned.log.reader(), &run.promise.appended);
     }
-}
-
-/// How many times the usual number of histories to try.
-fn depth() -> u32 {
-    let depth = std::env::var("LOGWAY_TEST_DEPTH").ok();
-    depth.and_then(|depth| depth.parse().ok()).unwrap_or(1)
 }

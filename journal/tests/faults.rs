@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use logway_journal::sim_disk::{Fault, FaultKind, Operation, SimDisk, Surviving};
-use logway_journal::{AppendError, ChangeError, Log, LogConfig, Recovery, SyncError};
+use logway_journal::{AppendError, ChangeError, Log, LogConfig, ReadError, Recovery, SyncError};
 use support::{Expected, all_batches, batch, batch_at, check_log, dir, small};
 
 fn open_with(disk: &SimDisk, config: LogConfig, recovery: Recovery) -> Log {
@@ -223,6 +223,38 @@ fn a_segment_behind_an_emptied_one_goes_also_if_its_offset_looks_far() {
     let log = open(&disk.kill());
     assert_eq!(log.log_end_offset(), end);
     assert_eq!(all_batches(&log.reader()).len(), kept + 1);
+}
+
+/// Offsets that go back at the end of a segment: an opening that takes the segment on trust does not
+/// see it, and reading on at the next offset would lead back into the same segment for ever.
+#[test]
+fn a_damaged_log_taken_on_trust_is_not_read_in_circles() {
+    let disk = SimDisk::new();
+    let config = LogConfig {
+        index_interval_bytes: 4096,
+        ..small()
+    };
+    let mut log = open_with(&disk, config.clone(), Recovery::default());
+    let expected = fill(&mut log, 40);
+    let recovery_point = log.close_clean().expect("closes").recovery_point;
+    let first = files_ending(&disk, ".log").remove(0);
+    let mut content = disk.content(&first).expect("is there");
+    let (number, at) = hit_batch(&expected, &first, content.len() as u64 - 1);
+    assert!(number > 1);
+    content[at..at + 8].copy_from_slice(&0i64.to_be_bytes());
+    disk.put(&first, content);
+    let trust = Recovery {
+        clean: true,
+        recovery_point,
+        log_start_offset: 0,
+    };
+    let reader = open_with(&disk, config, trust).reader();
+    assert_eq!(reader.log_end_offset(), recovery_point);
+    let read: Vec<_> = reader.batches(0).take(expected.len()).collect();
+    let (last, sound) = read.split_last().expect("something");
+    assert!(matches!(last, Err(ReadError::Corrupt { .. })), "{last:?}");
+    let sound = sound.iter().map(|batch| &batch.as_ref().expect("sound").1);
+    assert!(sound.eq(expected[..number].iter().map(|batch| &batch.bytes)));
 }
 
 /// Number of the batch at a position of a segment file, and where it begins in it.

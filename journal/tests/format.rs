@@ -1,4 +1,5 @@
 //! The bytes on disk, held against bytes written down here.
+mod owner;
 mod support;
 
 use std::path::Path;
@@ -7,12 +8,11 @@ use std::sync::Arc;
 use logway_journal::sim_disk::SimDisk;
 use logway_journal::{DataDir, Log, LogConfig, LogState};
 use logway_protocol::batch::BatchHeader;
+use owner::Owned;
 use support::{batch, batch_at, dir};
 
-fn open(disk: &SimDisk, config: LogConfig) -> (DataDir, Log) {
-    let data = DataDir::open(Arc::new(disk.clone()), Path::new("/data")).expect("opens");
-    let recovery = data.recovery("GameLog-0");
-    let log = Log::open(Arc::new(disk.clone()), dir(), config, recovery, 0).expect("opens");
+fn open(disk: &SimDisk, config: &LogConfig) -> (DataDir, Log) {
+    let Owned { data, log } = Owned::open(disk, config).expect("opens");
     (data, log)
 }
 
@@ -28,7 +28,7 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn the_log_file_is_the_batches_with_offset_and_epoch_set() {
     let disk = SimDisk::new();
-    let (_data, mut log) = open(&disk, LogConfig::default());
+    let (_data, mut log) = open(&disk, &LogConfig::default());
     let (one, two) = (batch(1000, 2, 3), batch(2000, 1, 0));
     log.append(&one, 7, 0).expect("appends");
     log.append(&two, 8, 0).expect("appends");
@@ -59,7 +59,7 @@ fn index_entries_name_the_last_offset_and_the_position_of_their_batch() {
         index_interval_bytes: 150,
         ..LogConfig::default()
     };
-    let (_data, mut log) = open(&disk, config);
+    let (_data, mut log) = open(&disk, &config);
     // A batch has 61 + 2 * (n + 7) bytes: no entry for the first; the clock jumps back and forth.
     let times = [[10, 11], [50, 40], [30, 31], [20, 21], [60, 70], [65, 66]];
     let batches = times.map(|times| batch_at(&times, 20));
@@ -86,7 +86,7 @@ fn a_new_segment_is_named_by_its_base_offset_and_indexes_count_from_it() {
         index_interval_bytes: 0,
         ..LogConfig::default()
     };
-    let (_data, mut log) = open(&disk, config);
+    let (_data, mut log) = open(&disk, &config);
     for number in 0..4 {
         log.append(&batch(100 + number, 3, 10), 0, 0)
             .expect("appends");
@@ -136,7 +136,7 @@ fn a_new_segment_is_named_by_its_base_offset_and_indexes_count_from_it() {
 #[test]
 fn checkpoints_and_the_clean_mark_have_kafkas_text_and_are_read_back() {
     let disk = SimDisk::new();
-    let (mut data, log) = open(&disk, LogConfig::default());
+    let (mut data, log) = open(&disk, &LogConfig::default());
     assert!(!data.was_clean());
     drop(log);
     let state = |recovery_point, log_start_offset| LogState {
@@ -196,7 +196,7 @@ fn checkpoints_and_the_clean_mark_have_kafkas_text_and_are_read_back() {
 #[test]
 fn a_removed_log_is_gone_as_a_whole_and_its_remains_at_the_next_start() {
     let disk = SimDisk::new();
-    let (mut data, mut log) = open(&disk, LogConfig::default());
+    let (mut data, mut log) = open(&disk, &LogConfig::default());
     log.append(&batch(0, 1, 1), 0, 0).expect("appends");
     drop(log);
     let state = LogState {

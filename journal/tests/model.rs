@@ -1,12 +1,12 @@
 //! Random histories: the log always holds what a list of batches would hold.
+mod owner;
 mod support;
 
-use std::sync::Arc;
-
+use logway_journal::LogConfig;
 use logway_journal::sim_disk::SimDisk;
-use logway_journal::{DataDir, Log, LogConfig, LogState};
+use owner::Owned;
 use proptest::prelude::*;
-use support::{Expected, batch_at, check_log, dir, small};
+use support::{Expected, batch_at, check_log, small};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -48,8 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Run {
     disk: SimDisk,
-    data: DataDir,
-    log: Log,
+    owned: Owned,
     expected: Vec<Expected>,
     epoch: i32,
     config: LogConfig,
@@ -57,30 +56,14 @@ struct Run {
 
 impl Run {
     fn start(disk: SimDisk, config: LogConfig) -> Run {
-        let (data, log) = open(&disk, &config);
+        let owned = Owned::open(&disk, &config).expect("opens");
         Run {
             disk,
-            data,
-            log,
+            owned,
             expected: Vec::new(),
             epoch: 0,
             config,
         }
-    }
-
-    fn write_checkpoint(&mut self) {
-        let state = LogState {
-            recovery_point: self.log.recovery_point(),
-            log_start_offset: self.log.log_start_offset(),
-        };
-        self.data
-            .write_checkpoints([("GameLog-0", state)])
-            .expect("writes");
-    }
-
-    fn at(&self, part: f64) -> i64 {
-        let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
-        start + ((end - start) as f64 * part) as i64
     }
 
     fn step(self, step: &Step) -> Run {
@@ -93,33 +76,33 @@ impl Run {
             } => {
                 run.epoch += i32::from(*epoch_step);
                 let batch = batch_at(timestamps, *size);
-                let appended = run.log.append(&batch, run.epoch, 0).expect("appends");
+                let appended = run.owned.log.append(&batch, run.epoch, 0).expect("appends");
                 let expected = Expected::new(appended.base_offset, run.epoch, timestamps, &batch);
                 assert_eq!(appended.last_offset + 1, expected.next_offset());
                 run.expected.push(expected);
             }
-            Step::Roll => drop(run.log.roll(0).expect("rolls")),
+            Step::Roll => drop(run.owned.log.roll(0).expect("rolls")),
             Step::Truncate { part } => {
-                let offset = run.at(*part);
-                let end = run.log.truncate_to(offset, 0).expect("truncates");
+                let offset = run.owned.at(*part);
+                let end = run.owned.log.truncate_to(offset, 0).expect("truncates");
                 run.expected.retain(|batch| batch.next_offset() <= offset);
-                assert_eq!(end, run.log.log_end_offset());
-                run.write_checkpoint();
+                assert_eq!(end, run.owned.log.log_end_offset());
+                run.owned.write_checkpoint().expect("writes");
             }
             Step::DeleteBefore { part } => {
-                let offset = run.at(*part);
-                run.log.delete_before(offset).expect("deletes");
-                assert_eq!(run.log.log_start_offset(), offset);
+                let offset = run.owned.at(*part);
+                run.owned.log.delete_before(offset).expect("deletes");
+                assert_eq!(run.owned.log.log_start_offset(), offset);
             }
             Step::KeepBytes(bytes) => {
-                run.log.set_config(LogConfig {
+                run.owned.log.set_config(LogConfig {
                     retention_bytes: *bytes,
                     ..run.config.clone()
                 });
-                let end = run.log.log_end_offset();
-                run.log.enforce_retention(0, end).expect("deletes");
-                run.log.set_config(run.config.clone());
-                let reader = run.log.reader();
+                let end = run.owned.log.log_end_offset();
+                run.owned.log.enforce_retention(0, end).expect("deletes");
+                run.owned.log.set_config(run.config.clone());
+                let reader = run.owned.log.reader();
                 let segment = i64::from(run.config.segment_bytes);
                 assert!(
                     reader.size_bytes() as i64 <= bytes + segment.max(1300)
@@ -127,66 +110,36 @@ impl Run {
                 );
             }
             Step::Checkpoint => {
-                run.log.sync().expect("syncs");
-                run.write_checkpoint();
+                run.owned.log.sync().expect("syncs");
+                run.owned.write_checkpoint().expect("writes");
             }
             Step::CloseAndOpen => return run.close_and_open(),
             Step::KillAndOpen => {
                 // What was deleted before the log start may be back: the checkpoint remembers.
-                run.write_checkpoint();
+                run.owned.write_checkpoint().expect("writes");
                 let disk = run.disk.kill();
-                let (data, log) = open(&disk, &run.config);
-                return Run {
-                    disk,
-                    data,
-                    log,
-                    ..run
-                };
+                let owned = Owned::open(&disk, &run.config).expect("opens");
+                return Run { disk, owned, ..run };
             }
         }
         run
     }
 
     fn close_and_open(self) -> Run {
-        let Run {
-            disk,
-            mut data,
-            log,
-            expected,
-            epoch,
-            config,
-        } = self;
-        let closed = log.close_clean().expect("closes");
-        let state = LogState {
-            recovery_point: closed.recovery_point,
-            log_start_offset: closed.log_start_offset,
-        };
-        data.write_checkpoints([("GameLog-0", state)])
-            .expect("writes");
-        data.mark_clean().expect("marks");
-        drop(data);
+        let Run { disk, owned, .. } = self;
+        owned.close_clean().expect("closes");
         let before = disk.operations();
-        let (data, log) = open(&disk, &config);
+        let owned = Owned::open(&disk, &self.config).expect("opens");
         assert!(
             disk.operations() - before <= 3,
             "a clean start changes the clean mark and nothing else"
         );
         Run {
             disk,
-            data,
-            log,
-            expected,
-            epoch,
-            config,
+            owned,
+            ..self
         }
     }
-}
-
-fn open(disk: &SimDisk, config: &LogConfig) -> (DataDir, Log) {
-    let data = DataDir::open(Arc::new(disk.clone()), "/data".as_ref()).expect("opens");
-    let recovery = data.recovery("GameLog-0");
-    let log = Log::open(Arc::new(disk.clone()), dir(), config.clone(), recovery, 0).expect("opens");
-    (data, log)
 }
 
 proptest! {
@@ -202,11 +155,11 @@ proptest! {
         let mut run = Run::start(SimDisk::new(), config);
         for step in &steps {
             run = run.step(step);
-            let end = run.expected.last().map_or(run.log.log_end_offset(), Expected::next_offset);
-            prop_assert!(run.log.log_end_offset() >= end);
+            let end = run.expected.last().map_or(run.owned.log.log_end_offset(), Expected::next_offset);
+            prop_assert!(run.owned.log.log_end_offset() >= end);
         }
-        check_log(&run.log.reader(), &run.expected);
+        check_log(&run.owned.log.reader(), &run.expected);
         let run = run.close_and_open();
-        check_log(&run.log.reader(), &run.expected);
+        check_log(&run.owned.log.reader(), &run.expected);
     }
 }

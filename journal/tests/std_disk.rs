@@ -1,19 +1,19 @@
 //! The real disk: handles, locks, readers beside a writer.
+mod owner;
 mod support;
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use logway_journal::{
-    Cleaner, CleanerConfig, CompactConfig, DataDir, DataDirError, Disk, FileHandle, Log, LogConfig,
-    ReadError, Recovery, RoundInputs, StdDisk,
+    DataDir, DataDirError, Disk, FileHandle, Log, LogConfig, ReadError, Recovery, StdDisk,
 };
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::record::decode_records;
+use owner::rounds::{begin, cleanable, inputs, next_swap};
 use support::{Expected, batch, batch_at, check_log, small};
 
 fn open(disk: &Arc<StdDisk>, dir: &Path, config: LogConfig) -> Log {
@@ -247,37 +247,10 @@ fn readers_go_on_while_segments_are_compacted() {
             }
             log.roll(0).expect("rolls");
             log.sync().expect("syncs");
-            compact(&mut log, &config);
+            let mut cleaning = begin(cleanable(&log), inputs(&config)).expect("reads");
+            while next_swap(&mut log, &mut cleaning, &HashMap::new()).expect("swaps") {}
             assert!(log.reader().size_bytes() < 16_000, "in round {round}");
         }
         done.store(true, Ordering::Relaxed);
     });
-}
-
-fn compact(log: &mut Log, config: &LogConfig) {
-    let cleaner = Cleaner::new(CleanerConfig {
-        dedupe_buffer_bytes: 1 << 20,
-        io_buffer_bytes: 1000,
-        unpacked_bytes_max: 1 << 20,
-    });
-    let inputs = RoundInputs {
-        log: config.clone(),
-        delete_retention_ms: 0,
-        now_ms: 0,
-    };
-    let pace = &mut |_| ControlFlow::Continue(());
-    let cleanable =
-        log.reader()
-            .cleanable(None, log.log_end_offset(), &CompactConfig::default(), 0);
-    let mut round = cleaner
-        .begin(cleanable.expect("reads"), inputs, pace)
-        .expect("reads");
-    while let Some(replacement) = round.next_group(&HashMap::new(), pace).expect("writes") {
-        let swapped = log
-            .begin_swap(replacement)
-            .expect("is allowed")
-            .run()
-            .expect("swaps");
-        log.finish_swap(swapped);
-    }
 }

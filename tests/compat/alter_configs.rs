@@ -3,25 +3,16 @@
 
 use std::fmt::Write;
 
-use logway_protocol::message::alter_configs::{
-    AlterConfigsRequest, AlterConfigsResource, AlterableConfig,
-};
-use logway_protocol::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use logway_protocol::message::incremental_alter_configs::{
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource, IncrementalAlterableConfig,
-};
+use logway_protocol::message::alter_configs::AlterConfigsRequest;
+use logway_protocol::message::incremental_alter_configs::IncrementalAlterConfigsRequest;
 use logway_protocol::{ErrorCode, Text};
 
 use crate::node::Kafka;
 use crate::odd::exchange::Connection;
+use crate::requests::{
+    APPEND, BROKER, DELETE, SET, SUBTRACT, TOPIC, changed, describe_request, replaced,
+};
 use crate::{broker, peers};
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
 
 type Operation = (&'static str, i8, Option<&'static str>);
 /// Settings with their values.
@@ -122,21 +113,9 @@ fn said(code: i16, message: Option<&Text>) -> String {
 }
 
 async fn incremental(at: &mut Connection, resources: &[Resource], validate_only: bool) -> String {
-    let resources = resources.iter().map(|(kind, name, operations)| {
-        let configs =
-            operations
-                .iter()
-                .map(|(name, operation, value)| IncrementalAlterableConfig {
-                    name: Text::from(*name),
-                    config_operation: *operation,
-                    value: value.map(Text::from),
-                });
-        IncrementalAlterConfigsResource {
-            resource_type: *kind,
-            resource_name: Text::from(*name),
-            configs: configs.collect(),
-        }
-    });
+    let resources = resources
+        .iter()
+        .map(|(kind, name, operations)| changed(*kind, name, operations));
     let request = IncrementalAlterConfigsRequest {
         resources: resources.collect(),
         validate_only,
@@ -155,17 +134,9 @@ async fn incremental(at: &mut Connection, resources: &[Resource], validate_only:
 }
 
 async fn legacy(at: &mut Connection, resources: &[(&str, Values)]) -> String {
-    let resources = resources.iter().map(|(name, configs)| {
-        let configs = configs.iter().map(|(name, value)| AlterableConfig {
-            name: Text::from(*name),
-            value: value.map(Text::from),
-        });
-        AlterConfigsResource {
-            resource_type: TOPIC,
-            resource_name: Text::from(*name),
-            configs: configs.collect(),
-        }
-    });
+    let resources = resources
+        .iter()
+        .map(|(name, configs)| replaced(name, configs));
     let request = AlterConfigsRequest {
         resources: resources.collect(),
         validate_only: false,
@@ -178,17 +149,10 @@ async fn legacy(at: &mut Connection, resources: &[(&str, Values)]) -> String {
 
 /// Settings of topics `a` and `b` that are not defaults, with their synonyms.
 async fn shown(at: &mut Connection) -> String {
-    let resources = ["a", "b"].map(|name| DescribeConfigsResource {
-        resource_type: TOPIC,
-        resource_name: Text::from(name),
-        configuration_keys: None,
-    });
-    let request = DescribeConfigsRequest {
-        resources: resources.to_vec(),
-        include_synonyms: true,
-        include_documentation: false,
-    };
-    let answer = at.ask(4, &request).await.expect("an answer");
+    let answer = at
+        .ask(4, &describe_request(TOPIC, &["a", "b"]))
+        .await
+        .expect("an answer");
     let mut text = String::new();
     for result in &answer.results {
         let own = result.configs.iter();

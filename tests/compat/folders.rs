@@ -2,6 +2,7 @@
 //! under load until it is killed too, and Kafka takes the folder back. Only `partition.metadata` is
 //! each one's own. Everybody serves the same records, and the same ones as committed.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use harness::process::Process;
 
 use crate::node::Kafka;
-use crate::{broker, peers};
+use crate::{broker, broker_with, peers};
 
 const TOPIC: &str = "handed";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/transactions.py");
@@ -74,6 +75,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Base offsets of the segments in a folder, in order.
+fn segments(folder: &Path) -> Vec<i64> {
+    let logs = files(folder).into_iter();
+    let logs = logs.filter(|path| path.extension().is_some_and(|ending| ending == "log"));
+    let base = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
+    logs.map(|path| base(path).expect("an offset")).collect()
+}
+
 /// Puts the files of one partition folder, but for `partition.metadata`, in place of another's.
 fn hand_over(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) {
     for old in files(to).iter().filter(|path| !path.ends_with(KEPT)) {
@@ -87,9 +96,8 @@ fn hand_over(from: &Path, to: &Path, is_wanted: impl Fn(&str) -> bool) {
     }
 }
 
-fn create_topic(kafka: &Kafka, at: &str) {
+fn create_topic(kafka: &Kafka, at: &str, configs: &[&str]) {
     let made = ["--partitions", "1", "--replication-factor", "1"];
-    let small = ["--config", "segment.bytes=1048576"];
     let tool = [
         "tool",
         "kafka-topics",
@@ -99,7 +107,9 @@ fn create_topic(kafka: &Kafka, at: &str) {
         "--topic",
         TOPIC,
     ];
-    kafka.ok(&[&tool[..], &made, &small].concat());
+    let configs = ["segment.bytes=1048576"].iter().chain(configs);
+    let configs: Vec<&str> = configs.flat_map(|one| ["--config", *one]).collect();
+    kafka.ok(&[&tool[..], &made, &configs].concat());
 }
 
 /// Logway with Kafka's folder in place of its own empty one: after a clean stop it is to be taken as
@@ -112,7 +122,7 @@ fn logway_with(
 ) -> Process {
     fs::create_dir_all(folder).expect("a folder");
     let logway = broker(folder);
-    create_topic(kafka, &logway.address("kafka"));
+    create_topic(kafka, &logway.address("kafka"), &[]);
     if clean {
         assert!(logway.stop().success());
     } else {
@@ -128,53 +138,13 @@ fn end_load(mut load: Child) {
     load.wait().expect("the client ends");
 }
 
-/// Kafka's tool finds nothing to complain about.
-fn check_files(kafka: &Kafka, folder: &Path) {
-    let of = |ending: &str| {
-        let found = files(folder).into_iter();
-        let found = found.filter(|path| path.extension().is_some_and(|e| e == ending));
-        let found: Vec<String> = found.map(|path| path.display().to_string()).collect();
-        assert!(!found.is_empty(), "no .{ending}");
-        found.join(",")
-    };
-    let dump = |ending: &str, more: &[&str]| {
-        let files = of(ending);
-        let said = kafka.ok(&[&["tool", "kafka-dump-log", "--files", &files], more].concat());
-        for complaint in [
-            "isvalid: false",
-            "Found",
-            "corrupt",
-            "Mismatch",
-            "exception",
-        ] {
-            assert!(
-                !said.contains(complaint),
-                ".{ending}: {complaint} in {said}"
-            );
-        }
-        said
-    };
-    dump("log", &["--deep-iteration"]);
-    for ending in ["index", "timeindex"] {
-        dump(ending, &["--index-sanity-check"]);
-        dump(ending, &["--verify-index-only"]);
-    }
-    assert!(dump("txnindex", &[]).contains("lastStableOffset"));
-    assert!(dump("snapshot", &[]).contains("producerId"));
-}
-
 /// Logway takes records until it is killed in the middle; what it then serves.
 fn load_and_kill(client: &Client, logway: Process, folder: &Path) -> Process {
     let at = logway.address("kafka");
     let mut load = client.command("load", &at);
     let load = load.stdout(Stdio::null()).spawn().expect("the client");
     let own = folder.join(format!("broker/{TOPIC}-0"));
-    let segments = || {
-        files(&own)
-            .iter()
-            .filter(|p| p.extension().is_some_and(|e| e == "log"))
-            .count()
-    };
+    let segments = || segments(&own).len();
     let before = segments();
     harness::eventually("three more segments", || match segments() {
         now if now >= before + 3 => Ok(()),
@@ -194,7 +164,7 @@ fn folders_change_hands_between_kafka_and_logway() {
     let client = Client(python);
     let kafka = Kafka::start(script, folder.path());
     let at = kafka.address();
-    create_topic(&kafka, &at);
+    create_topic(&kafka, &at, &[]);
     let bootstrap = format!("bootstrap.servers={at}");
     kafka.ok(&[
         "tool",
@@ -242,7 +212,9 @@ fn folders_change_hands_between_kafka_and_logway() {
     );
     logway.kill();
     let own = second.join(format!("broker/{TOPIC}-0"));
-    check_files(&kafka, &own);
+    let said = kafka.check_files(&own);
+    assert!(said["txnindex"].contains("lastStableOffset"));
+    assert!(said["snapshot"].contains("producerId"));
 
     hand_over(&own, &kafka.partition(TOPIC), |_| true);
     kafka.ok(&["cont", "1"]);
@@ -254,4 +226,97 @@ fn folders_change_hands_between_kafka_and_logway() {
     let logway = logway_with(&kafka, &third, |_| true, true);
     served(&client, &logway.address("kafka")).assert_is(&longer, "Logway after a clean end");
     assert!(logway.stop().success());
+}
+
+/// Whether each key is left once among what is committed below the active segment.
+fn is_compacted(served: &Served, active: i64) -> bool {
+    let mut keys = HashSet::new();
+    let mut records = served.committed.iter().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let offset: i64 = fields.next()?.parse().ok()?;
+        // Epoch, kind of timestamp and timestamp lie between them.
+        Some((offset, fields.nth(3)?))
+    });
+    records.all(|(offset, key)| offset >= active || keys.insert(key))
+}
+
+/// Kafka has compacted the log by itself up to its active segment.
+fn wait_for_kafkas_cleaner(kafka: &Kafka, at: &str, active: i64) {
+    let alter = ["tool", "kafka-configs", "--bootstrap-server", at, "--alter"];
+    let topic = ["--entity-type", "topics", "--entity-name", TOPIC];
+    let eager = ["--add-config", "min.cleanable.dirty.ratio=0"];
+    kafka.ok(&[&alter[..], &topic, &eager].concat());
+    let checkpoint = kafka.data().join("cleaner-offset-checkpoint");
+    let wanted = format!("{TOPIC} 0 {active}");
+    harness::eventually("Kafka's compaction", || {
+        let found = fs::read_to_string(&checkpoint).unwrap_or_default();
+        let is_there = found.lines().any(|line| line == wanted);
+        if is_there { Ok(()) } else { Err(found) }
+    });
+}
+
+/// Logway with Kafka's folder, which it compacts, and more records of its own.
+fn logway_compacts(kafka: &Kafka, client: &Client, folder: &Path) -> Served {
+    let eager = "\n[log.cleaner]\nbackoff_ms = 50\n";
+    let logway = broker_with(folder, eager);
+    let compact = ["cleanup.policy=compact", "min.cleanable.dirty.ratio=0"];
+    create_topic(kafka, &logway.address("kafka"), &compact);
+    logway.kill();
+    let own = folder.join(format!("broker/{TOPIC}-0"));
+    hand_over(&kafka.partition(TOPIC), &own, |_| true);
+    let logway = broker_with(folder, eager);
+    let at = logway.address("kafka");
+    peers::ok(&mut client.command("keyed-plain", &at), "");
+    let active = segments(&own).pop().expect("a segment");
+    let compacted = harness::eventually("compaction", || {
+        let found = served(client, &at);
+        match is_compacted(&found, active) {
+            true => Ok(found),
+            false => Err(found.committed.len()),
+        }
+    });
+    assert!(logway.stop().success());
+    let segments = segments(&own);
+    assert!(segments.len() > 3, "{segments:?}");
+    let tombstones = compacted.committed.iter();
+    assert!(tombstones.filter(|line| line.ends_with(" None")).count() > 5);
+    compacted
+}
+
+/// Kafka finds in a folder that Logway compacted what Logway serves from it: taken as it is, with all
+/// of it recovered, and after its own cleaner went over it, which finds nothing left to do.
+#[test]
+fn kafka_takes_over_a_folder_that_logway_compacted() {
+    let (Some(script), Some(python)) = (peers::kafka(), peers::python("confluent_kafka")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let client = Client(python);
+    let kafka = Kafka::start_with(script, folder.path(), &["log.cleaner.backoff.ms=50"]);
+    let at = kafka.address();
+    // Nothing is dirtier than all of it: Kafka compacts nothing yet.
+    let compact = ["cleanup.policy=compact", "min.cleanable.dirty.ratio=1"];
+    create_topic(&kafka, &at, &compact);
+    peers::ok(&mut client.command("keyed", &at), "");
+    kafka.ok(&["kill", "1"]);
+    let expected = logway_compacts(&kafka, &client, folder.path());
+    let own = folder.path().join(format!("broker/{TOPIC}-0"));
+    let said = kafka.check_files(&own);
+    // A producer's last transaction was aborted; what is kept of it is still to be left out.
+    assert!(said["txnindex"].contains("lastStableOffset"));
+    assert!(said["snapshot"].contains("producerId"));
+
+    for end in ["kill", "halt"] {
+        hand_over(&own, &kafka.partition(TOPIC), |_| true);
+        kafka.ok(&["cont", "1"]);
+        let who = format!("Kafka with the folder, before a {end}");
+        served(&client, &at).assert_is(&expected, &who);
+        kafka.ok(&[end, "1"]);
+    }
+    hand_over(&own, &kafka.partition(TOPIC), |_| true);
+    kafka.ok(&["cont", "1"]);
+    served(&client, &at).assert_is(&expected, "Kafka after a clean end");
+    wait_for_kafkas_cleaner(&kafka, &at, *segments(&own).last().expect("a segment"));
+    served(&client, &at).assert_is(&expected, "Kafka after its own cleaner");
+    assert_eq!(kafka.complaints(TOPIC), [""; 0]);
 }

@@ -22,6 +22,8 @@ mod odd_batches;
 mod peers;
 mod python;
 mod raw;
+#[path = "../../broker/tests/requests/mod.rs"]
+mod requests;
 mod sequences;
 
 use std::path::Path;

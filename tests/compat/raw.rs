@@ -6,13 +6,10 @@ use std::net::TcpStream;
 use harness::{DEADLINE, eventually};
 use logway_protocol::batch::{BatchHeader, split_batches};
 use logway_protocol::header::{decode_response_header, encode_request};
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
-use logway_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use logway_protocol::message::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use logway_protocol::record::{Record, decode_records};
-use logway_protocol::{ErrorCode, Message, Request, Text};
+use logway_protocol::{ErrorCode, Message, Request};
+
+use crate::requests::{create_request, fetch_request, produce_request};
 
 /// A connection that asks one thing at a time. Partition 0 of each topic is meant.
 pub(crate) struct Raw {
@@ -44,44 +41,14 @@ impl Raw {
     }
 
     pub(crate) fn create(&mut self, topic: &str, configs: &[(&str, &str)]) {
-        let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-            name: Text::from(*name),
-            value: Some(Text::from(*value)),
-        };
-        let topic = CreatableTopic {
-            name: Text::from(topic),
-            num_partitions: 1,
-            replication_factor: 1,
-            configs: configs.iter().map(config).collect(),
-            ..CreatableTopic::default()
-        };
-        let request = CreateTopicsRequest {
-            topics: vec![topic],
-            timeout_ms: 30_000,
-            ..CreateTopicsRequest::default()
-        };
-        let answer = self.ask(7, &request);
+        let answer = self.ask(7, &create_request(topic, 1, configs));
         assert_eq!(answer.topics[0].error_code, 0, "{answer:?}");
     }
 
     /// Sends one batch; Kafka may need a moment until it serves a new topic.
     pub(crate) fn produce(&mut self, topic: &str, batch: &[u8]) -> (ErrorCode, i64) {
         eventually("a topic that is served", || {
-            let data = PartitionProduceData {
-                index: 0,
-                records: Some(batch.to_vec().into()),
-            };
-            let topic = TopicProduceData {
-                name: Text::from(topic),
-                partition_data: vec![data],
-                ..TopicProduceData::default()
-            };
-            let request = ProduceRequest {
-                acks: -1,
-                timeout_ms: 30_000,
-                topic_data: vec![topic],
-                ..ProduceRequest::default()
-            };
+            let request = produce_request(topic, -1, batch.to_vec().into());
             let answer = self.ask(9, &request);
             let answer = &answer.responses[0].partition_responses[0];
             match ErrorCode::from_code(answer.error_code) {
@@ -98,22 +65,7 @@ impl Raw {
         let mut all = Vec::new();
         let mut next = offset;
         loop {
-            let partition = FetchPartition {
-                fetch_offset: next,
-                partition_max_bytes: 1 << 20,
-                ..FetchPartition::default()
-            };
-            let request = FetchRequest {
-                max_wait_ms: 0,
-                max_bytes: 1 << 20,
-                topics: vec![FetchTopic {
-                    topic: Text::from(topic),
-                    partitions: vec![partition],
-                    ..FetchTopic::default()
-                }],
-                ..FetchRequest::default()
-            };
-            let answer = self.ask(12, &request);
+            let answer = self.ask(12, &fetch_request(topic, next, 0));
             let data = answer.responses[0].partitions[0].clone();
             assert_eq!(data.error_code, 0, "{topic} at {next}");
             let before = next;

@@ -1,11 +1,14 @@
 """Transactions of every kind into partition 0, and what a consumer sees of them.
 
 python transactions.py write BOOTSTRAP TOPIC
+python transactions.py keyed BOOTSTRAP TOPIC
+python transactions.py keyed-plain BOOTSTRAP TOPIC
 python transactions.py load BOOTSTRAP TOPIC
 python transactions.py read BOOTSTRAP TOPIC ISOLATION
 """
 
 import os
+import random
 import sys
 import zlib
 
@@ -22,7 +25,7 @@ def producer(codec, **more):
 
 def transactional(name, codec):
     made = producer(codec, **{"transactional.id": f"{name}-{codec}"})
-    made.init_transactions()
+    made.init_transactions(60)
     return made
 
 
@@ -58,6 +61,33 @@ def write():
     os._exit(0)
 
 
+def some(through, numbers, count):
+    """Records of few keys, some of them tombstones."""
+    for _ in range(count):
+        key = f"k{numbers.randrange(150)}"
+        value = numbers.randbytes(20000) if numbers.randrange(5) else None
+        through.produce(topic, value=value, key=key, partition=0)
+    through.flush()
+
+
+def keyed(transactions=True):
+    """Such records of idempotent producers, between transactions if there are any."""
+    numbers = random.Random(transactions)
+    plain = [producer(codec, **{"enable.idempotence": True, "linger.ms": 5}) for codec in CODECS]
+    through = [transactional("keyed", codec) for codec in CODECS if transactions]
+    for number in range(60):
+        at = number % len(CODECS)
+        if not transactions:
+            some(plain[at], numbers, 6)
+            continue
+        to = through[at]
+        to.begin_transaction()
+        some(to, numbers, 5)
+        some(plain[at], numbers, 5)
+        some(to, numbers, 1)
+        to.commit_transaction() if number % 3 else to.abort_transaction()
+
+
 def load():
     through = [producer(codec, **{"linger.ms": 5}) for codec in CODECS]
     number = 0
@@ -85,8 +115,11 @@ def read():
             break
         assert not error, error
         at = (message.offset(), message.leader_epoch(), *message.timestamp())
-        print(*at, message.key(), zlib.crc32(message.value()))
+        value = message.value()
+        print(*at, message.key(), value if value is None else zlib.crc32(value))
     consumer.close()
 
 
-{"write": write, "load": load, "read": read}[mode]()
+modes = {"write": write, "keyed": keyed, "load": load, "read": read}
+modes["keyed-plain"] = lambda: keyed(transactions=False)
+modes[mode]()

@@ -151,6 +151,11 @@ impl Partition {
         &self.topic
     }
 
+    /// Ids of the producers that are remembered.
+    pub(crate) fn producer_ids(&self) -> Vec<i64> {
+        self.writer.lock().producers.ids().collect()
+    }
+
     /// The log's folder below the data folder.
     fn folder(&self) -> String {
         format!("{}-{}", self.topic, self.index)

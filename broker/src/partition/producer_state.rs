@@ -226,6 +226,11 @@ impl ProducerStates {
         self.producers.is_empty()
     }
 
+    /// The ids of all producers.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = i64> {
+        self.producers.keys().copied()
+    }
+
     /// Producers in the order of their ids, for the snapshot.
     pub(crate) fn sorted(&self) -> Vec<(i64, &ProducerEntry)> {
         let all = self.producers.iter().map(|(id, entry)| (*id, entry));

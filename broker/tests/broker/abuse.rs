@@ -9,7 +9,8 @@ use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::{ErrorCode, Message};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Server, batch, fetch_request, produce_request, settings};
+use crate::harness::{Server, batch, settings};
+use crate::requests::{fetch_request, produce_request};
 
 /// A length prefix and what follows it.
 fn frame(body: &[u8]) -> Vec<u8> {

@@ -1,40 +1,15 @@
 //! Settings of topics change while the broker runs, and the running logs follow.
 
-use logway_protocol::message::alter_configs::{
-    AlterConfigsRequest, AlterConfigsResource, AlterableConfig,
-};
+use logway_protocol::ErrorCode;
+use logway_protocol::message::alter_configs::AlterConfigsRequest;
 use logway_protocol::message::incremental_alter_configs::{
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource, IncrementalAlterableConfig,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
 };
-use logway_protocol::{ErrorCode, Text};
 
-use crate::configs::{BROKER, TOPIC, describe};
+use crate::configs::describe;
 use crate::harness::{Client, PATIENCE, Server, batch, values};
+use crate::requests::{APPEND, BROKER, DELETE, SET, SUBTRACT, TOPIC, changed, replaced};
 use crate::restart::start;
-
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
-
-fn resource(
-    kind: i8,
-    name: &str,
-    operations: &[(&str, i8, Option<&str>)],
-) -> IncrementalAlterConfigsResource {
-    let configs = operations
-        .iter()
-        .map(|(name, operation, value)| IncrementalAlterableConfig {
-            name: Text::from(*name),
-            config_operation: *operation,
-            value: value.map(Text::from),
-        });
-    IncrementalAlterConfigsResource {
-        resource_type: kind,
-        resource_name: Text::from(name),
-        configs: configs.collect(),
-    }
-}
 
 async fn alter(
     client: &mut Client,
@@ -52,7 +27,7 @@ async fn alter(
 }
 
 async fn set(client: &mut Client, topic: &str, name: &str, value: &str) {
-    let set = resource(TOPIC, topic, &[(name, SET, Some(value))]);
+    let set = changed(TOPIC, topic, &[(name, SET, Some(value))]);
     assert_eq!(alter(client, vec![set]).await, [ErrorCode::None]);
 }
 
@@ -73,7 +48,7 @@ async fn lists_grow_and_shrink_and_defaults_come_back() {
     let mut client = server.connect().await;
     client.create_topic("t", 1).await;
     let policy = async |client: &mut Client, operation, value| {
-        let one = resource(TOPIC, "t", &[("cleanup.policy", operation, value)]);
+        let one = changed(TOPIC, "t", &[("cleanup.policy", operation, value)]);
         assert_eq!(alter(client, vec![one]).await, [ErrorCode::None]);
         shown(client, "t", "cleanup.policy").await
     };
@@ -91,7 +66,7 @@ async fn one_bad_setting_changes_nothing_of_its_topic_and_no_other_topic() {
     let mut client = server.connect().await;
     client.create_topic("a", 1).await;
     client.create_topic("b", 1).await;
-    let bad = resource(
+    let bad = changed(
         TOPIC,
         "a",
         &[
@@ -99,9 +74,9 @@ async fn one_bad_setting_changes_nothing_of_its_topic_and_no_other_topic() {
             ("segment.ms", SET, Some("x")),
         ],
     );
-    let good = resource(TOPIC, "b", &[("retention.ms", SET, Some("9"))]);
-    let twice = resource(TOPIC, "c", &[]);
-    let other = resource(BROKER, "1", &[("log.retention.ms", SET, Some("9"))]);
+    let good = changed(TOPIC, "b", &[("retention.ms", SET, Some("9"))]);
+    let twice = changed(TOPIC, "c", &[]);
+    let other = changed(BROKER, "1", &[("log.retention.ms", SET, Some("9"))]);
     let codes = alter(&mut client, vec![bad, good, twice.clone(), twice, other]).await;
     let invalid = ErrorCode::InvalidRequest;
     let expected = [
@@ -126,7 +101,7 @@ async fn validate_only_changes_nothing() {
     client.create_topic("t", 1).await;
     for (value, code) in [("9", ErrorCode::None), ("x", ErrorCode::InvalidConfig)] {
         let request = IncrementalAlterConfigsRequest {
-            resources: vec![resource(TOPIC, "t", &[("retention.ms", SET, Some(value))])],
+            resources: vec![changed(TOPIC, "t", &[("retention.ms", SET, Some(value))])],
             validate_only: true,
         };
         let answer = client.ask(0, &request).await;
@@ -143,14 +118,7 @@ async fn the_older_request_replaces_everything() {
     set(&mut client, "t", "retention.ms", "9").await;
     for version in 0..=2 {
         let request = AlterConfigsRequest {
-            resources: vec![AlterConfigsResource {
-                resource_type: TOPIC,
-                resource_name: Text::from("t"),
-                configs: vec![AlterableConfig {
-                    name: Text::from("segment.ms"),
-                    value: Some(Text::from("77")),
-                }],
-            }],
+            resources: vec![replaced("t", &[("segment.ms", Some("77"))])],
             validate_only: false,
         };
         let answer = client.ask(version, &request).await;

@@ -1,53 +1,26 @@
 //! DescribeConfigs: all settings, where they come from, and what they would be otherwise.
 
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
-use logway_protocol::message::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
-};
-use logway_protocol::{ErrorCode, Text};
+use logway_protocol::ErrorCode;
+use logway_protocol::message::describe_configs::DescribeConfigsResourceResult;
 
 use crate::harness::{Client, Server, batch};
-
-pub(crate) const TOPIC: i8 = 2;
-pub(crate) const BROKER: i8 = 4;
+use crate::requests::{BROKER, TOPIC, create_request, describe_request};
 
 pub(crate) async fn describe(
     client: &mut Client,
     kind: i8,
     name: &str,
 ) -> (i16, Vec<DescribeConfigsResourceResult>) {
-    let resource = DescribeConfigsResource {
-        resource_type: kind,
-        resource_name: Text::from(name),
-        configuration_keys: None,
-    };
-    let request = DescribeConfigsRequest {
-        resources: vec![resource],
-        include_synonyms: true,
-        include_documentation: true,
-    };
-    let result = client.ask(4, &request).await.results.remove(0);
+    let result = client
+        .ask(4, &describe_request(kind, &[name]))
+        .await
+        .results
+        .remove(0);
     (result.error_code, result.configs)
 }
 
 pub(crate) async fn create_with(client: &mut Client, name: &str, configs: &[(&str, &str)]) {
-    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-        name: Text::from(*name),
-        value: Some(Text::from(*value)),
-    };
-    let topic = CreatableTopic {
-        name: Text::from(name),
-        num_partitions: 1,
-        replication_factor: 1,
-        configs: configs.iter().map(config).collect(),
-        ..CreatableTopic::default()
-    };
-    let request = CreateTopicsRequest {
-        topics: vec![topic],
-        ..Default::default()
-    };
+    let request = create_request(name, 1, configs);
     assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
 }
 

@@ -2,13 +2,11 @@
 
 use logway_protocol::ErrorCode;
 use logway_protocol::Text;
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
 use logway_protocol::message::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 
+use crate::configs::create_with;
 use crate::harness::{Client, PATIENCE, Server, batch, values};
 use crate::restart::{copy_as_killed, start};
 
@@ -35,20 +33,8 @@ async fn delete(client: &mut Client, topic: &str, wanted: &[(i32, i64)]) -> Vec<
 }
 
 async fn create_compacted(client: &mut Client, policy: &str) {
-    let request = CreateTopicsRequest {
-        topics: vec![CreatableTopic {
-            name: Text::from(policy.replace(',', "-")),
-            num_partitions: 1,
-            replication_factor: -1,
-            configs: vec![CreatableTopicConfig {
-                name: Text::from("cleanup.policy"),
-                value: Some(Text::from(policy)),
-            }],
-            ..CreatableTopic::default()
-        }],
-        ..CreateTopicsRequest::default()
-    };
-    assert_eq!(client.ask(7, &request).await.topics[0].error_code, 0);
+    let name = policy.replace(',', "-");
+    create_with(client, &name, &[("cleanup.policy", policy)]).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use logway_protocol::ErrorCode;
 use logway_protocol::message::fetch::FetchRequest;
 
-use crate::harness::{Server, batch, fetch_request, one_partition, produce_request, values};
+use crate::harness::{Server, batch, one_partition, values};
+use crate::requests::{fetch_request, produce_request};
 
 #[tokio::test]
 async fn a_fetch_inside_a_batch_returns_the_whole_batch() {

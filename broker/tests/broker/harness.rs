@@ -10,25 +10,21 @@ use logway_config::broker::Broker as Settings;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::header::{decode_response_header, encode_request};
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
-};
-use logway_protocol::message::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
-};
+use logway_protocol::message::create_topics::CreateTopicsResponse;
+use logway_protocol::message::fetch::{FetchResponse, PartitionData};
 use logway_protocol::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
-use logway_protocol::message::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
-};
+use logway_protocol::message::produce::PartitionProduceResponse;
 use logway_protocol::{Message, Request, Text};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::requests::{create_request, fetch_request, produce_request};
+
 /// Longer than anything here may take: a test that reaches it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long one look at a silent connection takes.
 const STEP: Duration = Duration::from_millis(100);
@@ -152,17 +148,7 @@ impl Client {
         name: &str,
         partitions: i32,
     ) -> CreateTopicsResponse {
-        let topic = CreatableTopic {
-            name: Text::from(name),
-            num_partitions: partitions,
-            replication_factor: -1,
-            ..CreatableTopic::default()
-        };
-        let request = CreateTopicsRequest {
-            topics: vec![topic],
-            ..Default::default()
-        };
-        let response = self.ask(7, &request).await;
+        let response = self.ask(7, &create_request(name, partitions, &[])).await;
         assert_eq!(response.topics[0].error_code, 0, "{response:?}");
         response
     }
@@ -209,45 +195,6 @@ impl Client {
         let found = &response.topics[0].partitions[0];
         assert_eq!(found.error_code, 0, "{found:?}");
         (found.offset, found.timestamp)
-    }
-}
-
-pub(crate) fn produce_request(topic: &str, acks: i16, batch: Bytes) -> ProduceRequest {
-    let data = PartitionProduceData {
-        index: 0,
-        records: Some(batch),
-    };
-    let topic = TopicProduceData {
-        name: Text::from(topic),
-        partition_data: vec![data],
-        ..Default::default()
-    };
-    ProduceRequest {
-        acks,
-        timeout_ms: 30_000,
-        topic_data: vec![topic],
-        ..Default::default()
-    }
-}
-
-pub(crate) fn fetch_request(topic: &str, offset: i64, wait_ms: i32) -> FetchRequest {
-    let partition = FetchPartition {
-        partition: 0,
-        fetch_offset: offset,
-        partition_max_bytes: 1 << 20,
-        ..FetchPartition::default()
-    };
-    let topic = FetchTopic {
-        topic: Text::from(topic),
-        partitions: vec![partition],
-        ..FetchTopic::default()
-    };
-    FetchRequest {
-        max_wait_ms: wait_ms,
-        min_bytes: 1,
-        max_bytes: 1 << 20,
-        topics: vec![topic],
-        ..FetchRequest::default()
     }
 }
 

@@ -18,7 +18,8 @@ use logway_protocol::message::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 
-use crate::harness::{Client, Server, batch, fetch_request, one_partition, settings};
+use crate::harness::{Client, Server, batch, one_partition, settings};
+use crate::requests::fetch_request;
 
 const NOW_MS: i64 = 4_000_000_000_000;
 

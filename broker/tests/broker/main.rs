@@ -18,6 +18,8 @@ mod odd;
 mod odd_batches;
 mod page;
 mod produce;
+#[path = "../requests/mod.rs"]
+mod requests;
 mod restart;
 mod retention;
 mod topics;

@@ -9,7 +9,8 @@ use logway_protocol::message::metadata::{MetadataRequest, MetadataRequestTopic};
 use logway_protocol::message::produce::ProduceRequest;
 use logway_protocol::{ErrorCode, Text};
 
-use crate::harness::{Client, Server, batch, produce_request, sequenced, values};
+use crate::harness::{Client, Server, batch, sequenced, values};
+use crate::requests::produce_request;
 
 async fn code(client: &mut Client, records: bytes::Bytes) -> ErrorCode {
     ErrorCode::from_code(client.produce("t", 1, records).await.error_code)

@@ -55,6 +55,29 @@ async fn everything_is_there_after_a_clean_stop() {
     broker.shutdown(PATIENCE).await;
 }
 
+/// A folder that another cluster has written, be it Kafka's, brings producers whose ids nobody gave out
+/// here. A new one with such an id would have its first records taken for the old one's, sent again.
+#[tokio::test]
+async fn ids_of_producers_that_a_folder_brings_along_are_not_given_out() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let old = client.produce("t", -1, sequenced(&["old"], 0, 0, 0)).await;
+    assert_eq!((old.error_code, old.base_offset), (0, 0));
+    // Far from what anybody gives out: the ids do not end because of it.
+    let odd = sequenced(&["odd"], i64::MAX, 0, 0);
+    assert_eq!(client.produce("t", -1, odd).await.error_code, 0);
+    drop(client);
+    let folder = server.stop().await;
+    let (broker, mut client) = start(folder.path(), |_| {}).await;
+    let id = client.ask(4, &idempotent()).await.producer_id;
+    let new = client.produce("t", -1, sequenced(&["new"], id, 0, 0)).await;
+    assert_eq!((new.error_code, new.base_offset), (0, 2));
+    let all = values(&client.fetch("t", 0).await);
+    assert_eq!(all, ["old", "odd", "new"]);
+    broker.shutdown(PATIENCE).await;
+}
+
 #[tokio::test]
 async fn a_kill_loses_neither_records_nor_sequences_nor_ids() {
     let server = Server::start().await;
@@ -132,7 +155,7 @@ async fn a_stop_answers_who_waits() {
     let mut consumer = server.connect().await;
     consumer.create_topic("t", 1).await;
     consumer
-        .send(12, &crate::harness::fetch_request("t", 0, 120_000))
+        .send(12, &crate::requests::fetch_request("t", 0, 120_000))
         .await;
     server
         .wait_for_metric("logway_broker_requests_total{api=\"Fetch\"} 1")

@@ -1,34 +1,12 @@
 //! Old segments go by age, but never where somebody's state is kept.
 
 use bytes::Bytes;
-use logway_protocol::Text;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
 
+use crate::configs::create_with;
 use crate::groups::commit_request;
 use crate::harness::{PATIENCE, Server, batch};
-
-/// The topic's own settings, beside which the broker's are a retention of one millisecond.
-fn request(name: &str, configs: &[(&str, &str)]) -> CreateTopicsRequest {
-    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
-        name: Text::from(*name),
-        value: Some(Text::from(*value)),
-    };
-    let topic = CreatableTopic {
-        name: Text::from(name),
-        num_partitions: 1,
-        replication_factor: -1,
-        configs: configs.iter().map(config).collect(),
-        ..CreatableTopic::default()
-    };
-    CreateTopicsRequest {
-        topics: vec![topic],
-        ..CreateTopicsRequest::default()
-    }
-}
 
 /// One old record with a key, as compacted topics want it.
 fn keyed() -> Bytes {
@@ -59,8 +37,7 @@ async fn retention_spares_compacted_topics_and_the_brokers_own() {
         // A state topic is kept even if a client made it, with other settings.
         ("__consumer_offsets", &[][..]),
     ] {
-        let made = client.ask(7, &request(name, configs)).await;
-        assert_eq!(made.topics[0].error_code, 0, "{made:?}");
+        create_with(&mut client, name, configs).await;
     }
     for name in ["compacted", "both"] {
         assert_eq!(client.produce(name, 1, keyed()).await.error_code, 0);

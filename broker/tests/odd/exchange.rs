@@ -8,9 +8,6 @@ use bytes::{Bytes, BytesMut};
 use logway_protocol::batch::{BatchHeader, split_batches, verify_crc};
 use logway_protocol::header::{decode_response_header, encode_request};
 use logway_protocol::message::api_versions::ApiVersionsRequest;
-use logway_protocol::message::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-};
 use logway_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
 use logway_protocol::message::list_offsets::{
@@ -26,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::cases::{Case, Target};
+use crate::requests::create_request;
 
 /// Longer than any answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -157,22 +155,8 @@ impl Connection {
 
     /// Creates a topic of two partitions and waits until both have a leader.
     pub(crate) async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> Uuid {
-        let configs = configs.iter().chain(&[("retention.ms", "-1")]);
-        let configs = configs.map(|(name, value)| CreatableTopicConfig {
-            name: Text::from(*name),
-            value: Some(Text::from(*value)),
-        });
-        let topic = CreatableTopic {
-            name: Text::from(name),
-            num_partitions: 2,
-            replication_factor: 1,
-            configs: configs.collect(),
-            ..CreatableTopic::default()
-        };
-        let request = CreateTopicsRequest {
-            topics: vec![topic],
-            ..Default::default()
-        };
+        let configs = [configs, &[("retention.ms", "-1")]].concat();
+        let request = create_request(name, 2, &configs);
         let created = self.ask(7, &request).await.expect("an answer");
         assert_eq!(created.topics[0].error_code, 0, "{created:?}");
         let id = created.topics[0].topic_id;

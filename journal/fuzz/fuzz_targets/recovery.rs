@@ -22,6 +22,9 @@ fuzz_target!(|input: &[u8]| {
     let Some((mode, input)) = input.split_first() else {
         return;
     };
+    // In a compacted log offsets may be missing between segments.
+    let compact = mode & 0x80 != 0;
+    let open = |disk: &SimDisk, recovery| open(disk, compact, recovery);
     let (disk, written) = if mode & 1 == 0 {
         damaged(input)
     } else {
@@ -29,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let promised = Recovery {
         clean: mode & 2 != 0,
-        recovery_point: i64::from(*mode >> 3),
+        recovery_point: i64::from((mode >> 3) & 15) * 2,
         log_start_offset: i64::from((mode >> 2) & 1) * 3,
     };
     // What is taken on trust may be wrong, it must not take the process down.
@@ -58,8 +61,9 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-fn config() -> LogConfig {
+fn config(compact: bool) -> LogConfig {
     LogConfig {
+        compact,
         segment_bytes: 600,
         index_interval_bytes: 100,
         retention_ms: -1,
@@ -67,11 +71,15 @@ fn config() -> LogConfig {
     }
 }
 
-fn open(disk: &SimDisk, recovery: Recovery) -> Result<Log, logway_journal::OpenError> {
+fn open(
+    disk: &SimDisk,
+    compact: bool,
+    recovery: Recovery,
+) -> Result<Log, logway_journal::OpenError> {
     Log::open(
         Arc::new(disk.clone()),
         Path::new(DIR),
-        config(),
+        config(compact),
         recovery,
         0,
     )
@@ -99,7 +107,7 @@ fn batch(seed: u8, records: u8, compression: Compression) -> Bytes {
 fn damaged(input: &[u8]) -> (SimDisk, Option<Vec<Bytes>>) {
     let disk = SimDisk::new();
     disk.put(Path::new("/data/anything"), Vec::new());
-    let mut log = open(&disk, Recovery::default()).expect("an empty folder opens");
+    let mut log = open(&disk, false, Recovery::default()).expect("an empty folder opens");
     let mut written = Vec::new();
     for seed in 0..14 {
         let compression = if seed % 4 == 3 {
