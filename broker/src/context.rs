@@ -12,7 +12,7 @@ use crate::group::GroupCoordinator;
 use crate::handler::FetchSessions;
 use crate::metadata::{Metadata, ProducerIds, Topics};
 use crate::metrics::Metrics;
-use crate::net::{Admission, ByteBudget, Looking};
+use crate::net::{Admission, ByteBudget};
 use crate::partition::Partitions;
 
 /// Where clients are told to connect to.
@@ -47,8 +47,6 @@ pub(crate) struct Context {
     /// A peer that announced bytes and sends none, or takes none of its replies, is cut off then.
     pub(crate) stall_max: Duration,
     pub(crate) admission: Admission,
-    /// At most one connection looks at its socket instead of sleeping.
-    pub(crate) looking: Looking,
 }
 
 impl Context {

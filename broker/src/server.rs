@@ -25,7 +25,7 @@ use crate::metadata::{
     Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics, metadata_folder,
 };
 use crate::metrics::Metrics;
-use crate::net::{Admission, ByteBudget, Listener, Looking};
+use crate::net::{Admission, ByteBudget, Listener};
 use crate::offsets_log::OffsetsPartitions;
 use crate::open_files;
 use crate::partition::{
@@ -273,7 +273,6 @@ fn context(
         idle_max: Duration::from_millis(settings.connections_max_idle_ms),
         stall_max: STALL_MAX.min(Duration::from_millis(settings.connections_max_idle_ms)),
         admission: admission(settings),
-        looking: Looking::default(),
         settings: Arc::clone(settings),
     })
 }

@@ -3,7 +3,7 @@
 //! appends keep their order; a peer that neither reads nor sends is cut off. Step 6.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -18,7 +18,6 @@ use tracing::{debug, info};
 
 use super::budget::BytePermit;
 use super::frame::{Frame, FrameError, FrameReader, Received};
-use super::lookout::{LIMITS, Lookout, look};
 use super::output::{Output, Part};
 use crate::context::Context;
 use crate::handler::{self, Refusal, Reply, Request};
@@ -56,9 +55,6 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     progress_at: Instant,
     received_seen: u64,
-    /// When the last reply had left; none while requests overlap.
-    replied_at: Option<Instant>,
-    lookout: Lookout,
     /// No more requests are read: the broker stops, or the peer has closed its side.
     closing: bool,
 }
@@ -89,8 +85,6 @@ impl Connection {
             output: Output::default(),
             progress_at: now,
             received_seen: 0,
-            replied_at: None,
-            lookout: Lookout::default(),
             closing: false,
         }
     }
@@ -130,14 +124,7 @@ impl Connection {
                 return Ok(());
             }
             self.arm_timer();
-            // Not for the rest of a request: its sender may take as long as it likes.
-            let asks_next = self.replied_at.is_some() && !self.frames.is_partial();
-            let looks = asks_next && self.lookout.looks();
-            let event = match looks {
-                true => self.look(stop.as_mut()).await,
-                false => self.wait(stop.as_mut()).await,
-            };
-            match event {
+            match self.wait(stop.as_mut()).await {
                 Event::Stop => self.closing = true,
                 Event::Frame(Ok(Received::Frame(frame))) => self.received(frame)?,
                 // The timer is set to the sender's next progress above.
@@ -152,8 +139,6 @@ impl Connection {
                 Event::Written(Ok(count)) => {
                     self.context.metrics.reply_bytes.inc_by(count as u64);
                     self.progress_at = Instant::now();
-                    let all_answered = self.in_flight.is_empty() && self.output.is_empty();
-                    self.replied_at = all_answered.then_some(self.progress_at);
                 }
                 Event::Written(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                     return Err(Refusal::RecordsGone);
@@ -176,10 +161,6 @@ impl Connection {
         let bytes = frame.body.len() as u64;
         self.context.metrics.request_bytes.inc_by(bytes);
         self.progress_at = Instant::now();
-        match self.replied_at.take() {
-            Some(replied_at) => self.lookout.waited(self.progress_at - replied_at),
-            None => self.lookout.overlapped(),
-        }
         let request = handler::decode(&self.context, frame.body, self.peer)?;
         self.next = Some((request, frame.permit));
         Ok(())
@@ -219,18 +200,6 @@ impl Connection {
         }
     }
 
-    /// As `wait`, but lets only other tasks run for some microseconds before the thread may sleep.
-    async fn look(&mut self, stop: Pin<&mut WaitForCancellationFuture<'_>>) -> Event {
-        let context = Arc::clone(&self.context);
-        let mut waiting = pin!(self.wait(stop));
-        if let Some(_turn) = context.looking.try_begin()
-            && let Some(event) = look(waiting.as_mut(), LIMITS).await
-        {
-            return event;
-        }
-        waiting.await
-    }
-
     /// Starts the waiting request if order allows. Its first poll happens here, in arrival order:
     /// a produce request appends in it and only its acknowledgement is waited for later.
     async fn start_next(&mut self) {
@@ -247,7 +216,7 @@ impl Connection {
             return;
         };
         let mut running: Running = Box::pin(handler::run(Arc::clone(&self.context), request));
-        let first = poll_fn(|task| Poll::Ready(running.as_mut().poll(task))).await;
+        let first = std::future::poll_fn(|task| Poll::Ready(running.as_mut().poll(task))).await;
         let state = match first {
             Poll::Ready(reply) => InFlightState::Done(reply),
             Poll::Pending => InFlightState::Running(running),

@@ -7,14 +7,12 @@ mod budget;
 mod connection;
 mod frame;
 mod listener;
-mod lookout;
 mod output;
 
 pub(crate) use admission::Admission;
 pub(crate) use budget::{ByteBudget, BytePermit};
 pub(crate) use frame::FrameError;
 pub(crate) use listener::Listener;
-pub(crate) use lookout::Looking;
 pub(crate) use output::{FileRange, Part};
 
 #[cfg(test)]
