@@ -13,6 +13,7 @@ use crate::config::LogConfig;
 use crate::disk::{Disk, DiskFile};
 use crate::error::DiskError;
 use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
+use crate::room::Room;
 use crate::segment::{
     INDEX_SUFFIX, LOG_SUFFIX, SegmentFiles, SegmentView, TIME_INDEX_SUFFIX, later, path_of,
 };
@@ -33,6 +34,8 @@ pub(crate) struct ActiveSegment {
     first_timestamp: Option<i64>,
     /// Both index files are there, so an empty one need not be made.
     has_index_files: bool,
+    /// Room on the disk behind the file's end.
+    room: Room,
 }
 
 impl ActiveSegment {
@@ -74,6 +77,7 @@ impl ActiveSegment {
             created_ms: now_ms,
             first_timestamp: None,
             has_index_files: false,
+            room: Room::default(),
         }
     }
 
@@ -97,6 +101,33 @@ impl ActiveSegment {
 
     pub(crate) fn base_offset(&self) -> i64 {
         self.view.base_offset()
+    }
+
+    /// Sees to room for a batch and those that follow it, if they come fast.
+    pub(crate) fn make_room(&mut self, len: usize, config: &LogConfig, now_ms: i64) {
+        let position = u64::from(self.view.size);
+        let limit = u64::from(config.segment_bytes);
+        let wanted = self.room.wanted((position, len as u64), limit, now_ms);
+        let Some(end) = wanted else { return };
+        if let Err(error) = self.view.files.log.reserve(position, end - position) {
+            tracing::debug!(%error, "no room ahead of the log");
+            self.room.refuse();
+        }
+    }
+
+    /// Gives back the room behind the file's end.
+    pub(crate) fn give_back_room(&mut self) {
+        let room = std::mem::take(&mut self.room);
+        if room.is_left(u64::from(self.view.size))
+            && let Err(error) = self.view.files.log.give_back()
+        {
+            tracing::debug!(%error, "cannot give back room ahead of the log");
+        }
+    }
+
+    /// The file was cut, and what was behind its end is gone.
+    pub(crate) fn forget_room(&mut self) {
+        self.room = Room::default();
     }
 
     /// Takes the batch that was written, or found, at the segment's end into view and indexes.
@@ -208,6 +239,7 @@ impl ActiveSegment {
     /// Makes the last time index entry, writes the indexes and leaves both files there, as Kafka
     /// does when a segment ends or is closed. True if any file changed.
     pub(crate) fn finish(&mut self, dir: &Path) -> Result<bool, DiskError> {
+        self.give_back_room();
         self.note_time();
         let mut changed = !self.view.offsets.is_flushed() || !self.view.times.is_flushed();
         self.flush_indexes(dir)?;

@@ -81,6 +81,13 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
     /// Cuts the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
+    /// Sets room on the disk aside for what will be written: `len` bytes from `position` on. The
+    /// file's size does not change. An error means only that there is none to be had.
+    fn reserve(&self, position: u64, len: u64) -> io::Result<()>;
+
+    /// Gives back what was set aside behind the file's end. Nobody else may write meanwhile.
+    fn give_back(&self) -> io::Result<()>;
+
     /// Makes the file's content and size survive a power failure. After an error nobody knows what
     /// is on the disk: the caller must not try again.
     fn sync_data(&self) -> io::Result<()>;

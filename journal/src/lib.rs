@@ -29,6 +29,7 @@ mod checkpoint;
 mod epoch;
 mod index;
 mod recovery;
+mod room;
 mod segment;
 mod txn_index;
 mod view;

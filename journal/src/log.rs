@@ -96,6 +96,7 @@ impl Log {
         let prefix = prefix(header);
         let rest = batch.get(PREFIX..).unwrap_or_default();
         let position = self.active.view.size;
+        self.active.make_room(batch.len(), &self.config, now_ms);
         let log = &self.active.view.files.log;
         if let Err(error) = log.write_at([&prefix, rest], u64::from(position)) {
             if !is_out_of_files(&error) {
@@ -157,6 +158,7 @@ impl Log {
     /// What was written of a failed append must go: recovery would find a torn batch, or a whole
     /// one whose offsets the next append uses again.
     fn cut_off_failed_write(&mut self, position: u32) {
+        self.active.forget_room();
         let log = &self.active.view.files.log;
         if let Err(error) = log.set_len(u64::from(position)) {
             self.shared.poison();
@@ -294,6 +296,13 @@ impl Log {
     /// Closes the segment files of an idle log; whoever needs one opens it again.
     pub fn release_files(&self) {
         self.reader().release_files();
+    }
+
+    /// As [`Log::release_files`], for a log that was not written to for a while: gives back the room
+    /// on the disk ahead of it, too.
+    pub fn rest(&mut self) {
+        self.active.give_back_room();
+        self.release_files();
     }
 
     pub(crate) fn check_writable(&self) -> Result<(), ChangeError> {

@@ -16,6 +16,7 @@ use crate::epoch::Epochs;
 use crate::error::{DiskError, OpenError};
 use crate::index::{Entry, IndexView, OffsetEntry, TimeEntry};
 use crate::open::{Recovery, remove_segments};
+use crate::room::STEP_BYTES_MIN;
 use crate::segment::{LOG_SUFFIX, NO_TIMESTAMP, SegmentFiles, SegmentView, path_of, youngest_of};
 use crate::walk::{BatchFault, HEADER_BLOCK, SCAN_BLOCK, Walk, WalkError, offsets_fault};
 
@@ -220,6 +221,13 @@ impl Recoverer<'_> {
             log.set_len(u64::from(size))
                 .and_then(|()| log.sync_data())
                 .map_err(self.failed("cut off the end of", found.base_offset))?;
+        }
+        if !self.recovery.clean
+            && u64::from(found.len) >= STEP_BYTES_MIN
+            && let Err(error) = scanned.segment.view.files.log.give_back()
+        {
+            // Whoever was killed could not.
+            tracing::debug!(%error, "cannot give back room ahead of the log");
         }
         let below = scanned.next_offset.min(trusted_below);
         scanned.segment.view.aborted = self.aborted(found, below)?;

@@ -163,6 +163,15 @@ impl DiskFile for SimFile {
         self.state.lock().set_len(&self.path, len)
     }
 
+    /// This disk has no room to give, so that tests see what follows from that.
+    fn reserve(&self, _position: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn give_back(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         let inode = match self.pinned.get() {

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,12 +13,17 @@ use std::time::UNIX_EPOCH;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::disk::{DirEntry, Disk, DiskFile, FileHandle, LockGuard};
 
 /// Handles that stay open at most, unless another number is asked for.
 pub const OPEN_FILES_MAX: usize = 4096;
+
+/// At most one of this many free bytes is set aside at once: a disk that is nearly full has none to spare.
+const FREE_SHARE: u64 = 64;
+/// Less than this behind a file's end is not worth a change of the file.
+const LEFT_BYTES_MIN: u64 = 64 * 1024;
 
 /// Files of the operating system.
 #[derive(Debug)]
@@ -291,6 +297,28 @@ impl DiskFile for StdFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.handle()?.set_len(len)
+    }
+
+    fn reserve(&self, position: u64, len: u64) -> io::Result<()> {
+        let file = self.handle()?;
+        let disk = rustix::fs::fstatvfs(&*file)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) / FREE_SHARE < len {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        rustix::fs::fallocate(&*file, FallocateFlags::KEEP_SIZE, position, len)?;
+        Ok(())
+    }
+
+    fn give_back(&self) -> io::Result<()> {
+        let file = self.handle()?;
+        let metadata = file.metadata()?;
+        // A file system may hold a little more than the bytes for its own purposes.
+        let on_disk = metadata.blocks().saturating_mul(512);
+        if on_disk < metadata.len() + LEFT_BYTES_MIN {
+            return Ok(());
+        }
+        // To the size it has: that frees what lies behind.
+        file.set_len(metadata.len())
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -414,3 +414,21 @@ fn a_log_left_as_it_was_found_costs_no_write_and_no_sync() {
         assert_eq!(log.recovery_point(), closed.recovery_point);
     }
 }
+
+/// The simulated disk refuses room ahead of a log, as a disk does that is nearly full.
+#[test]
+fn a_disk_without_room_to_set_aside_takes_what_is_appended() {
+    let disk = SimDisk::new();
+    let mut log = open_with(&disk, LogConfig::default(), Recovery::default());
+    let append = |number: i64| {
+        let batch = batch_at(&[number], 100 << 10);
+        let appended = log.append(&batch, 0, 0).expect("appends");
+        Expected::new(appended.base_offset, 0, &[number], &batch)
+    };
+    let expected: Vec<Expected> = (0..30).map(append).collect();
+    log.rest();
+    check_log(&log.reader(), &expected);
+    drop(log);
+    let log = open_with(&disk.kill(), LogConfig::default(), Recovery::default());
+    check_log(&log.reader(), &expected);
+}

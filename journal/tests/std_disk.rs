@@ -3,6 +3,8 @@ mod owner;
 mod support;
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -253,4 +255,97 @@ fn readers_go_on_while_segments_are_compacted() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Bytes that a file holds on the disk beyond those written to it.
+fn ahead(log: &Log) -> u64 {
+    let name = format!("{:020}.log", log.active_base_offset());
+    let metadata = fs::metadata(log.dir().join(name)).expect("the active segment");
+    assert!(
+        metadata.len() < 4 << 20,
+        "the size is that of what was written"
+    );
+    (metadata.blocks() * 512).saturating_sub(metadata.len())
+}
+
+/// A log that is written fast: 2 MiB and more at once, so that it has room ahead.
+fn fast(disk: &Arc<StdDisk>, dir: &Path) -> Log {
+    let mut log = open(disk, dir, LogConfig::default());
+    fill(&mut log, 250);
+    assert!(ahead(&log) < 64 << 10, "a small log has none");
+    let large = batch(1, 8, 32 << 10);
+    for _ in 0..8 {
+        log.append(&large, 0, 0).expect("appends");
+    }
+    assert!(
+        ahead(&log) > 1 << 20,
+        "no room ahead of a fast log: is this a file system without fallocate?"
+    );
+    log
+}
+
+#[test]
+fn room_ahead_of_a_fast_log_is_given_back() {
+    type End = fn(Log, &Arc<StdDisk>) -> Log;
+    let ends: [(&str, End); 5] = [
+        ("idle", |mut log, _| {
+            log.rest();
+            log
+        }),
+        ("closed", |log, disk| {
+            let dir = log.dir().to_path_buf();
+            log.close_clean().expect("closes");
+            let clean = Recovery {
+                clean: true,
+                ..Recovery::default()
+            };
+            let disk: Arc<dyn Disk> = Arc::<StdDisk>::clone(disk);
+            Log::open(disk, &dir, LogConfig::default(), clean, 0).expect("opens")
+        }),
+        ("killed", |log, disk| {
+            let dir = log.dir().to_path_buf();
+            drop(log);
+            open(disk, &dir, LogConfig::default())
+        }),
+        ("cut", |mut log, _| {
+            log.truncate_to(log.log_end_offset() - 1, 0).expect("cuts");
+            log
+        }),
+        ("begun again", |mut log, _| {
+            log.restart_at(1000, 0).expect("begins");
+            log
+        }),
+    ];
+    for (name, end) in ends {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Arc::new(StdDisk::new());
+        let log = end(fast(&disk, &folder.path().join("GameLog-0")), &disk);
+        assert!(ahead(&log) < 64 << 10, "{name}: {}", ahead(&log));
+    }
+}
+
+#[test]
+fn a_rolled_segment_gives_its_room_back_and_the_log_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(StdDisk::new());
+    let mut log = fast(&disk, &folder.path().join("GameLog-0"));
+    let first = log.dir().join("00000000000000000000.log");
+    let before = fs::metadata(&first).expect("a segment").len();
+    assert!(log.roll(0).expect("rolls"));
+    let metadata = fs::metadata(&first).expect("a segment");
+    assert_eq!(metadata.len(), before);
+    assert!(metadata.blocks() * 512 < before + (64 << 10));
+    let large = batch(1, 8, 32 << 10);
+    for _ in 0..8 {
+        log.append(&large, 0, 0).expect("appends");
+    }
+    assert!(ahead(&log) > 1 << 20);
+    let end = log.log_end_offset();
+    drop(log);
+    let log = open(
+        &disk,
+        &folder.path().join("GameLog-0"),
+        LogConfig::default(),
+    );
+    assert_eq!(log.log_end_offset(), end);
 }

@@ -221,7 +221,7 @@ impl Partition {
     }
 
     /// Moves the recovery point up when much was written since; a log that nobody wrote to meanwhile
-    /// gives its open files back.
+    /// gives its open files back, and room on the disk.
     fn checkpoint(&self, metrics: &Metrics) {
         if self.availability() != Availability::Online {
             return;
@@ -229,8 +229,10 @@ impl Partition {
         let size = self.reader().size_bytes();
         let grown = {
             let mut writer = self.writer.lock();
-            if writer.log_end_seen == self.reader().log_end_offset() {
-                self.reader().release_files();
+            if writer.log_end_seen == self.reader().log_end_offset()
+                && let Some(log) = writer.log.as_mut()
+            {
+                log.rest();
             }
             writer.log_end_seen = self.reader().log_end_offset();
             let grown = size.saturating_sub(writer.checkpoint_bytes) >= CHECKPOINT_BYTES;
