@@ -181,6 +181,14 @@ pub struct ProducerConfig {
     pub max_request_size: usize,
     /// Whether a broker may create a missing topic (Kafka's producers always allow it).
     pub allow_auto_create_topics: bool,
+    /// Name under which transactions are taken up again, by this producer or its successor
+    /// (`transactional.id`); needs idempotence. Of two producers with one name the older is fenced.
+    pub transactional_id: Option<String>,
+    /// Time after which the coordinator aborts an open transaction (`transaction.timeout.ms`).
+    pub transaction_timeout: Duration,
+    /// How long a call that begins or ends a transaction waits (`max.block.ms`). `send` waits for
+    /// memory as long as need be.
+    pub max_block: Duration,
 }
 
 impl Default for ProducerConfig {
@@ -197,6 +205,9 @@ impl Default for ProducerConfig {
             enable_idempotence: true,
             max_request_size: 1 << 20,
             allow_auto_create_topics: true,
+            transactional_id: None,
+            transaction_timeout: Duration::from_secs(60),
+            max_block: Duration::from_secs(60),
         }
     }
 }
@@ -208,6 +219,24 @@ impl ProducerConfig {
             return Err(ConfigError::new(
                 "enable.idempotence",
                 "needs acks=all, switch one of both",
+            ));
+        }
+        if self.transactional_id.as_deref() == Some("") {
+            return Err(ConfigError::new(
+                "transactional.id",
+                "is empty, leave it out or give a name",
+            ));
+        }
+        if self.transactional_id.is_some() && !self.enable_idempotence {
+            return Err(ConfigError::new(
+                "transactional.id",
+                "needs enable.idempotence, switch it on",
+            ));
+        }
+        if self.transaction_timeout.as_millis() == 0 {
+            return Err(ConfigError::new(
+                "transaction.timeout.ms",
+                "must be at least 1",
             ));
         }
         let in_flight_max = if self.enable_idempotence { 5 } else { 1000 };

@@ -14,6 +14,10 @@ use thiserror::Error;
 
 use crate::topic::TopicPartition;
 
+mod transaction;
+
+pub use transaction::TransactionError;
+
 /// A request to a broker that got no usable answer.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -124,6 +128,10 @@ pub enum SendError {
     /// The bytes are not one whole valid record batch.
     #[error("bytes are not one valid record batch")]
     InvalidBatch(#[source] Arc<BatchError>),
+    /// The producer has a `transactional.id` and no open transaction: begin one, or abort the one
+    /// that failed.
+    #[error("no transaction is open: begin one, or abort the one that failed")]
+    NoTransaction,
     /// The producer was closed.
     #[error("producer is closed")]
     Closed,
@@ -171,6 +179,10 @@ pub enum DeliveryError {
     /// The batch could not be encoded.
     #[error("record batch cannot be encoded")]
     Encode(#[source] Arc<BatchError>),
+    /// The transaction of the record is aborted; the record may be in the log, and readers of
+    /// committed records skip it.
+    #[error("the transaction of the record is aborted")]
+    Aborted,
     /// The producer was closed before the record was acknowledged.
     #[error("producer was closed before the record was acknowledged")]
     Closed,

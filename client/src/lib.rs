@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 mod connection;
 mod consumer;
+mod coordinator;
 mod error;
 mod metadata;
 mod producer;
@@ -26,9 +27,12 @@ pub use config::{
     Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, IsolationLevel,
     ProducerConfig,
 };
-pub use consumer::{Consumer, ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
+pub use consumer::{
+    Consumer, ConsumerRecord, GroupMetadata, OffsetAndTimestamp, Polled, Start, Watermarks,
+};
 pub use error::{
     AdminError, CommitError, ConsumeError, DeliveryError, OffsetsError, RequestError, SendError,
+    TransactionError,
 };
 pub use logway_protocol::batch::TimestampType;
 pub use logway_protocol::compression::Compression;
@@ -36,6 +40,7 @@ pub use logway_protocol::error_code::ErrorCode;
 pub use logway_protocol::record::RecordHeader;
 pub use logway_protocol::uuid::Uuid;
 pub use producer::{
-    Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata, WhenTooLarge,
+    Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata, Transaction,
+    WhenTooLarge,
 };
 pub use topic::TopicPartition;

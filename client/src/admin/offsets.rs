@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::{Admin, Results, rejected};
 
 use crate::config::IsolationLevel;
-use crate::consumer::coordinator::{Coordinator, Failure};
 use crate::consumer::lookup::{self, Committer, EARLIEST, LATEST, Listed};
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::AdminError;
 use crate::topic::TopicPartition;
 

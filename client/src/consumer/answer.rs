@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
-use super::coordinator::Failure;
 use super::fetched::{Chunk, Reading, end_of};
 use super::fetcher::{Asked, Done};
 use super::lookup::{Committed, Listed};
 use super::record::{Start, Watermarks};
 use super::state::Place;
 use crate::backoff;
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 
 impl Shared {

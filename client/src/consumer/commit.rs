@@ -10,11 +10,11 @@ use logway_protocol::error_code::ErrorCode;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::coordinator::{Coordinator, Failure};
 use super::lookup::{self, Committer};
 use super::state::Mode;
 use super::{Consumer, Shared};
 use crate::backoff::Backoff;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::{CommitError, OffsetsError};
 use crate::topic::TopicPartition;
 

@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::Shared;
-use super::coordinator::Failure;
 use super::lookup::{self, Committed, EARLIEST, LATEST, Listed};
 use super::record::Start;
 use super::state::{Hold, Place};
 use crate::cluster::Lane;
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 use crate::metadata::Metadata;
 use crate::topic::TopicPartition;

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Shared;
-use super::coordinator::{Coordinator, Failure};
 use crate::backoff::Backoff;
 use crate::cluster::Lane;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::ConsumeError;
 
 /// First version of LeaveGroup that names several members.

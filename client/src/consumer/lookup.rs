@@ -18,9 +18,9 @@ use logway_protocol::message::offset_fetch::{
     OffsetFetchResponse,
 };
 
-use super::coordinator::{Coordinator, Failure};
 use crate::cluster::{Cluster, Lane};
 use crate::config::IsolationLevel;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::RequestError;
 use crate::topic::TopicPartition;
 

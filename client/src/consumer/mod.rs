@@ -6,11 +6,11 @@
 mod answer;
 mod assignor;
 mod commit;
-pub(crate) mod coordinator;
 mod fetched;
 mod fetcher;
 mod group;
 pub(crate) mod lookup;
+mod offsets;
 mod record;
 mod state;
 mod subscription;
@@ -24,15 +24,16 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use offsets::OffsetAndTimestamp;
 pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
 pub(crate) use subscription::decode_assignment;
 
 use crate::cluster::Cluster;
 use crate::config::{ConfigError, ConsumerConfig};
 use crate::connection::Scope;
+use crate::coordinator::Coordinator;
 use crate::error::ConsumeError;
 use crate::topic::TopicPartition;
-use coordinator::Coordinator;
 use fetcher::Fetcher;
 use group::Group;
 use state::{Hold, Mode, State, topics_of};

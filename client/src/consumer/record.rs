@@ -82,8 +82,11 @@ pub struct Watermarks {
 pub struct GroupMetadata {
     /// The group.
     pub group_id: Arc<str>,
-    /// The generation whose assignment is in force.
+    /// The generation whose assignment is in force; with `group.protocol=consumer` the member's
+    /// epoch; -1 for a consumer that is no member.
     pub generation: i32,
-    /// This member's id.
+    /// This member's id; empty for a consumer that is no member.
     pub member_id: Arc<str>,
+    /// Name of a static member.
+    pub instance_id: Option<Arc<str>>,
 }

@@ -9,6 +9,7 @@ use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, Prod
 mod admin;
 mod consume;
 mod produce;
+mod transactions;
 
 /// Longest a step of a scenario may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -20,11 +20,11 @@ use super::{Generation, Group, WITH_INSTANCE};
 use crate::cluster::Lane;
 use crate::config::Assignor;
 use crate::consumer::assignor::{Member, Shares, assign};
-use crate::consumer::coordinator::Failure;
 use crate::consumer::record::GroupMetadata;
 use crate::consumer::subscription::{
     decode_assignment, decode_subscription, encode_assignment, encode_subscription,
 };
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 
 /// Beyond the rebalance timeout, within which the coordinator answers a join.
@@ -93,6 +93,12 @@ impl Group {
             group_id: self.coordinator.group().clone(),
             generation: id,
             member_id: self.member_id.clone(),
+            instance_id: self
+                .shared
+                .config
+                .group_instance_id
+                .as_deref()
+                .map(Arc::from),
         };
         // The leader follows the topics of all members, to notice when they grow.
         let all = counts

@@ -23,6 +23,7 @@ fn membership() -> GroupMetadata {
         group_id,
         generation: 1,
         member_id,
+        instance_id: None,
     }
 }
 
