@@ -85,6 +85,11 @@ impl Coordinator {
         &self.key
     }
 
+    /// How long one request may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.cluster.config().request_timeout
+    }
+
     /// Asks for the coordinator anew next time.
     pub(crate) fn forget(&self) {
         *self.known.lock() = None;

@@ -12,6 +12,7 @@ use logway_protocol::codec::{DecodeError, EncodeError};
 use logway_protocol::error_code::ErrorCode;
 use thiserror::Error;
 
+use crate::serialize::SerializeError;
 use crate::topic::TopicPartition;
 
 mod transaction;
@@ -128,6 +129,9 @@ pub enum SendError {
     /// The bytes are not one whole valid record batch.
     #[error("bytes are not one valid record batch")]
     InvalidBatch(#[source] Arc<BatchError>),
+    /// The key or value has no form in the serializer's format.
+    #[error(transparent)]
+    Serialize(#[from] SerializeError),
     /// The producer has a `transactional.id` and no open transaction: begin one, or abort the one
     /// that failed.
     #[error("no transaction is open: begin one, or abort the one that failed")]
@@ -247,6 +251,9 @@ pub enum ConsumeError {
         /// The broker's error.
         code: ErrorCode,
     },
+    /// A coordinator matches patterns only for members with `group.protocol=consumer`.
+    #[error("subscribing to a pattern needs group.protocol=consumer")]
+    PatternInClassicGroup,
     /// The operation needs a `group.id`.
     #[error("consumer has no group.id")]
     NoGroup,

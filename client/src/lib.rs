@@ -16,6 +16,7 @@ mod coordinator;
 mod error;
 mod metadata;
 mod producer;
+mod serialize;
 mod topic;
 
 pub use admin::{
@@ -24,8 +25,8 @@ pub use admin::{
     PartitionDescription, Results, TopicDescription, TopicListing,
 };
 pub use config::{
-    Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, IsolationLevel,
-    ProducerConfig,
+    Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, GroupProtocol,
+    IsolationLevel, ProducerConfig,
 };
 pub use consumer::{
     Consumer, ConsumerRecord, GroupMetadata, OffsetAndTimestamp, Polled, Start, Watermarks,
@@ -43,4 +44,14 @@ pub use producer::{
     Delivery, EncodedBatch, Producer, ProducerRecord, ProducerStats, RecordMetadata, Transaction,
     WhenTooLarge,
 };
+pub use serialize::{
+    BooleanDeserializer, BooleanSerializer, ByteArrayDeserializer, ByteArraySerializer,
+    BytesDeserializer, BytesSerializer, DeserializeError, Deserializer, DoubleDeserializer,
+    DoubleSerializer, FloatDeserializer, FloatSerializer, IntegerDeserializer, IntegerSerializer,
+    LongDeserializer, LongSerializer, SerializeError, Serializer, ShortDeserializer,
+    ShortSerializer, StringDeserializer, StringSerializer, TypedProducer, UUIDDeserializer,
+    UUIDSerializer, VoidDeserializer, VoidSerializer,
+};
+#[cfg(feature = "json")]
+pub use serialize::{JsonDeserializer, JsonSerializer};
 pub use topic::TopicPartition;

@@ -195,10 +195,9 @@ impl Admin {
         group: &str,
     ) -> Result<Vec<(TopicPartition, CommittedOffset)>, AdminError> {
         let coordinator = Coordinator::new(self.cluster.clone(), group.into());
-        let timeout = self.cluster.config().request_timeout;
         let committed = self
             .retry("list offsets of group", group, || {
-                lookup::committed(&coordinator, None, IsolationLevel::ReadUncommitted, timeout)
+                lookup::committed(&coordinator, None, IsolationLevel::ReadUncommitted, None)
             })
             .await?;
         let mut offsets: Vec<_> = committed

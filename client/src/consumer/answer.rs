@@ -108,7 +108,12 @@ impl Shared {
         let passes = code.is_retriable()
             || matches!(
                 code,
-                ErrorCode::UnknownTopicId | ErrorCode::InconsistentTopicId
+                ErrorCode::UnknownTopicId
+                    | ErrorCode::InconsistentTopicId
+                    // The epoch moved on while the question was on its way, or the member is
+                    // about to join anew.
+                    | ErrorCode::StaleMemberEpoch
+                    | ErrorCode::UnknownMemberId
             );
         if passes {
             debug!(target: "logway_client", partition = %asked.partition, %code, "asking again");

@@ -14,6 +14,7 @@ use super::lookup::{self, Committer};
 use super::state::Mode;
 use super::{Consumer, Shared};
 use crate::backoff::Backoff;
+use crate::config::GroupProtocol;
 use crate::coordinator::{Coordinator, Failure};
 use crate::error::{CommitError, OffsetsError};
 use crate::topic::TopicPartition;
@@ -126,6 +127,17 @@ impl Shared {
         }
     }
 
+    /// This member, where the coordinator checks epochs of those who ask for offsets.
+    pub(super) fn epoch_member(&self) -> Option<Committer> {
+        match self.config.group_protocol {
+            GroupProtocol::Classic => None,
+            GroupProtocol::Consumer => {
+                let committer = self.committer().ok();
+                committer.filter(|committer| !committer.member_id.is_empty())
+            }
+        }
+    }
+
     async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
         let coordinator = self.coordinator.as_ref().ok_or(CommitError::NoGroup)?;
         if offsets.is_empty() {
@@ -136,9 +148,13 @@ impl Shared {
         let deadline = Instant::now() + after;
         let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
         let first = self.committer()?;
+        let given = self.state.lock().assigned(offsets);
         loop {
             let committer = self.committer()?;
-            if committer.generation != first.generation {
+            // Partitions that stay with this member may be committed under its next generation.
+            if committer.generation != first.generation
+                && self.state.lock().assigned(offsets) != given
+            {
                 return Err(CommitError::Lost {
                     generation: first.generation,
                 });
@@ -209,7 +225,7 @@ pub(crate) async fn read(
     let deadline = Instant::now() + after;
     let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
     loop {
-        let attempt = lookup::committed(coordinator, partitions, isolation, client.request_timeout);
+        let attempt = lookup::committed(coordinator, partitions, isolation, None);
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(found)) => {
                 let error = found
@@ -260,6 +276,8 @@ fn refused(
         ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId => {
             Err(CommitError::Lost { generation })
         }
+        // The epoch moved on while the commit was on its way.
+        ErrorCode::StaleMemberEpoch => Ok(()),
         // The coordinator answers for a partition that its metadata does not have (yet).
         code if code.is_retriable() => Ok(()),
         code => Err(CommitError::Rejected {

@@ -3,9 +3,8 @@
 //! Invariant: an answer for every partition asked about, in the order asked, or an error. Step 10
 //! of the hallway.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use logway_protocol::error_code::ErrorCode;
 use tokio::time::Instant;
 
 use super::Consumer;
@@ -95,9 +94,10 @@ impl Consumer {
         let deadline = Instant::now() + after;
         let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
         let mut updates = cluster.updates();
-        let mut found: HashMap<TopicPartition, Listed> = HashMap::new();
+        let mut found: HashMap<(TopicPartition, i64), Listed> = HashMap::new();
         loop {
             updates.mark_unchanged();
+            let before = found.len();
             let round = tokio::time::timeout_at(deadline, self.list_missing(asked, &mut found));
             match round.await {
                 Ok(done) => done?,
@@ -105,10 +105,13 @@ impl Consumer {
             }
             let all: Option<Vec<_>> = asked
                 .iter()
-                .map(|(partition, _)| Some((partition.clone(), *found.get(partition)?)))
+                .map(|wanted| Some((wanted.0.clone(), *found.get(wanted)?)))
                 .collect();
             if let Some(all) = all {
                 return Ok(all);
+            }
+            if found.len() > before {
+                continue;
             }
             cluster.request_refresh();
             let until = (Instant::now() + backoff.next()).min(deadline);
@@ -124,12 +127,18 @@ impl Consumer {
     async fn list_missing(
         &self,
         asked: &[(TopicPartition, i64)],
-        found: &mut HashMap<TopicPartition, Listed>,
+        found: &mut HashMap<(TopicPartition, i64), Listed>,
     ) -> Result<(), OffsetsError> {
         let cluster = &self.shared.cluster;
         let metadata = cluster.metadata();
         let mut by_leader: HashMap<i32, Vec<(TopicPartition, i64)>> = HashMap::new();
-        for (partition, time) in asked.iter().filter(|(p, _)| !found.contains_key(p)) {
+        // A broker takes a partition once in a request.
+        let mut once = HashSet::new();
+        for wanted in asked.iter().filter(|wanted| !found.contains_key(*wanted)) {
+            let (partition, time) = wanted;
+            if !once.insert(partition) {
+                continue;
+            }
             if let Some(leader) = metadata.leader(&partition.topic, partition.partition) {
                 let wanted = (partition.clone(), *time);
                 by_leader.entry(leader).or_default().push(wanted);
@@ -144,12 +153,12 @@ impl Consumer {
         for (leader, wanted) in by_leader {
             match lookup::list_offsets(cluster, leader, &wanted, isolation).await {
                 Ok(answers) => {
-                    for (partition, answer) in answers {
+                    for ((partition, answer), (_, time)) in answers.into_iter().zip(&wanted) {
                         match answer {
                             Ok(listed) => {
-                                found.insert(partition, listed);
+                                found.insert((partition, *time), listed);
                             }
-                            Err(code) if passes(code) => {}
+                            Err(code) if code.is_retriable() => {}
                             Err(code) => return Err(OffsetsError::Partition { partition, code }),
                         }
                     }
@@ -160,8 +169,4 @@ impl Consumer {
         }
         Ok(())
     }
-}
-
-fn passes(code: ErrorCode) -> bool {
-    code.is_retriable()
 }

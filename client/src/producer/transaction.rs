@@ -4,7 +4,8 @@
 //! Invariant: the engine decides, one task asks the coordinators, callers only wait; a caller that
 //! goes away in the middle tears nothing. Step 5 of the hallway.
 
-pub(super) mod engine;
+mod ask;
+mod engine;
 mod task;
 
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::consumer::GroupMetadata;
 use crate::coordinator::Coordinator;
 use crate::error::{DeliveryError, SendError, TransactionError};
 use crate::topic::TopicPartition;
-use engine::{Ended, Engine, Offsets, State};
+use ask::Offsets;
+use engine::{Ended, Engine, State};
 pub(super) use task::Transactor;
 
 /// A transactional producer's part of what handles and tasks share.
@@ -320,7 +322,7 @@ impl Shared {
         let Some(transactional) = &self.transactional else {
             return;
         };
-        let open = transactional.change(|engine| engine.abort_open());
+        let open = transactional.change(Engine::abort_open);
         self.wake.notify_one();
         if let Some(number) = open {
             // What is not aborted in time is aborted by the coordinator.

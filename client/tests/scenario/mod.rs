@@ -8,6 +8,7 @@ use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, Prod
 
 mod admin;
 mod consume;
+mod groups;
 mod produce;
 mod transactions;
 

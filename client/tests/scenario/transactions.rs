@@ -265,25 +265,9 @@ async fn records_and_offsets_go_together() {
             done += records.len();
         }
     }
-    // A member that the group does not know commits nothing.
-    let transaction = producer.begin_transaction().await.unwrap();
-    let mut stranger = consumer.group_metadata().unwrap();
-    stranger.generation += 7;
-    let offsets = [(TopicPartition::new(input.as_str(), 0), 1)];
-    let error = transaction
-        .send_offsets(&offsets, &stranger)
-        .await
-        .unwrap_err();
-    assert!(error.is_abortable(), "{error}");
-    assert!(transaction.commit().await.is_err());
-    transaction.abort().await.unwrap();
-    let transaction = producer.begin_transaction().await.unwrap();
-    let _in_commit = transaction.send(record(&output, 0, "end")).await.unwrap();
-    transaction.commit().await.unwrap();
     producer.close(PATIENCE).await;
     consumer.close().await;
     let mut wanted: Vec<_> = (0..40).map(|n| format!("value {n} again")).collect();
-    wanted.push("end".to_owned());
     wanted.sort();
     assert_eq!(
         read_all(&client, &output, 1, IsolationLevel::ReadCommitted).await,
@@ -297,6 +281,51 @@ async fn records_and_offsets_go_together() {
             .all(|(_, committed)| committed.offset == 20),
         "{committed:?}"
     );
+}
+
+#[tokio::test]
+async fn offsets_of_a_stranger_are_refused_and_the_producer_goes_on() {
+    let name = "offsets_of_a_stranger_are_refused_and_the_producer_goes_on";
+    let Some(client) = client(name) else { return };
+    let (topic, group) = (fresh("stranger"), fresh("group"));
+    create(&client, &topic, 1).await;
+    let consumer = Consumer::new(ConsumerConfig {
+        client: client.clone(),
+        group_id: Some(group.clone()),
+        ..Default::default()
+    })
+    .unwrap();
+    consumer.subscribe([topic.as_str()]).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while consumer.assignment().is_empty() {
+        assert!(Instant::now() < deadline);
+        consumer.poll(Duration::from_millis(100)).await.unwrap();
+    }
+    let producer = Producer::new(config(&client, &fresh("id"))).unwrap();
+    producer.init_transactions().await.unwrap();
+    let transaction = producer.begin_transaction().await.unwrap();
+    let _in_abort = transaction.send(record(&topic, 0, "torn")).await.unwrap();
+    let mut stranger = consumer.group_metadata().unwrap();
+    stranger.generation += 7;
+    let offsets = [(TopicPartition::new(topic.as_str(), 0), 1)];
+    let error = transaction
+        .send_offsets(&offsets, &stranger)
+        .await
+        .unwrap_err();
+    assert!(error.is_abortable(), "{error}");
+    assert!(transaction.commit().await.unwrap_err().is_abortable());
+    transaction.abort().await.unwrap();
+    let transaction = producer.begin_transaction().await.unwrap();
+    let _in_commit = transaction.send(record(&topic, 0, "whole")).await.unwrap();
+    transaction.commit().await.unwrap();
+    producer.close(PATIENCE).await;
+    consumer.close().await;
+    assert_eq!(
+        read_all(&client, &topic, 1, IsolationLevel::ReadCommitted).await,
+        ["whole"]
+    );
+    let admin = logway_client::Admin::new(client.clone()).unwrap();
+    assert_eq!(admin.group_offsets(&group).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -321,7 +350,7 @@ async fn a_transaction_that_times_out_fences_its_producer_or_is_aborted() {
         .await
         .unwrap();
     // The coordinator's abort is done once a reader of committed records gets past it.
-    let _nothing = tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(PATIENCE, async {
         let consumer = Consumer::new(ConsumerConfig {
             client: client.clone(),
             isolation_level: IsolationLevel::ReadCommitted,

@@ -9,16 +9,9 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::idempotence::Identity;
-use crate::consumer::GroupMetadata;
+use super::ask::{Answer, Ask, Offsets};
 use crate::error::TransactionError;
 use crate::topic::TopicPartition;
-
-/// Offsets that a group gets if the transaction commits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offsets {
-    pub(crate) group: GroupMetadata,
-    pub(crate) offsets: Vec<(TopicPartition, i64)>,
-}
 
 /// What the producer is at.
 #[derive(Debug, Clone)]
@@ -44,39 +37,6 @@ pub(crate) enum State {
 pub(crate) enum Ended {
     Committed,
     Aborted,
-}
-
-/// A request to a coordinator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// `InitProducerId`; with the identity to be raised, or without.
-    Init(Option<Identity>),
-    /// `AddPartitionsToTxn`.
-    AddPartitions(Identity, Vec<TopicPartition>),
-    /// `AddOffsetsToTxn`.
-    AddGroup(Identity, Arc<str>),
-    /// `TxnOffsetCommit`.
-    Commit(Identity, Arc<Offsets>),
-    /// `EndTxn`.
-    End(Identity, bool),
-}
-
-/// What came of it.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    Initialized(Identity),
-    /// These partitions belong to the transaction now; the others are asked for again.
-    Added(Vec<TopicPartition>),
-    GroupAdded,
-    OffsetsTaken,
-    /// The transaction ended; under the second protocol with the identity of the next.
-    Ended(Option<Identity>),
-    /// No answer, or one that passes: the same again after a pause.
-    Again,
-    /// The transaction has to be aborted.
-    Abort(TransactionError),
-    /// The producer can do nothing any more.
-    Fatal(TransactionError),
 }
 
 /// The state machine.
@@ -275,33 +235,20 @@ impl Engine {
         if let State::Fatal(error) = &self.state {
             return Err(error.clone());
         }
-        if self.number != number {
-            let problem = "this transaction has ended";
-            return Err(TransactionError::State { problem });
-        }
+        let misuse = |problem| Err(TransactionError::State { problem });
         match &self.state {
-            State::Open => {}
+            _ if self.number != number => return misuse("this transaction has ended"),
             State::Failed(error) if commit => return Err(error.clone()),
-            State::Failed(_) => {}
-            State::Ending {
-                commit: true,
-                drained: false,
-            } if !commit => {}
             State::Ending {
                 commit: present, ..
             } if *present == commit => return Ok(()),
-            State::Ending { commit: true, .. } => {
-                let problem = "a commit is under way, its outcome is the coordinator's";
-                return Err(TransactionError::State { problem });
-            }
+            State::Ending { commit: false, .. } => return misuse("an abort is under way"),
+            // Nothing was asked of the coordinator yet.
+            State::Open | State::Failed(_) | State::Ending { drained: false, .. } => {}
             State::Ending { .. } => {
-                let problem = "an abort is under way";
-                return Err(TransactionError::State { problem });
+                return misuse("a commit is under way, its outcome is the coordinator's");
             }
-            _ => {
-                let problem = "this transaction has ended";
-                return Err(TransactionError::State { problem });
-            }
+            _ => return misuse("this transaction has ended"),
         }
         if !commit {
             self.to_add.clear();

@@ -25,7 +25,8 @@ use tracing::{debug, info};
 use super::super::Shared;
 use super::super::idempotence::Identity;
 use super::Transactional;
-use super::engine::{Answer, Ask, Engine, Offsets};
+use super::ask::{Answer, Ask, Offsets};
+use super::engine::Engine;
 use crate::backoff::Backoff;
 use crate::cluster::Lane;
 use crate::consumer::lookup::by_topic;
@@ -200,26 +201,17 @@ impl Transactor {
             })
             .await?;
         let mut added = Vec::with_capacity(partitions.len());
-        let mut worst = None;
+        let mut refused = Vec::new();
         for topic in &response.results_by_topic_v3_and_below {
             let name: Arc<str> = (*topic.name).into();
             for result in &topic.results_by_partition {
                 match ErrorCode::check(result.partition_error_code) {
                     Ok(()) => added.push(TopicPartition::new(name.clone(), result.partition_index)),
-                    // What others were refused for says more than that.
-                    Err(ErrorCode::OperationNotAttempted) if worst.is_some() => {}
-                    Err(code)
-                        if worst.is_none_or(|worst: ErrorCode| {
-                            worst.is_retriable() || worst == ErrorCode::OperationNotAttempted
-                        }) =>
-                    {
-                        worst = Some(code)
-                    }
-                    Err(_) => {}
+                    Err(code) => refused.push(code),
                 }
             }
         }
-        match worst {
+        match worst(refused) {
             Some(code) if !code.is_retriable() || added.is_empty() => Err(Failure::Code(code)),
             _ => Ok(Answer::Added(added)),
         }
@@ -290,15 +282,9 @@ impl Transactor {
             })
             .await?;
         let codes = response.topics.iter().flat_map(|topic| &topic.partitions);
-        let codes = codes.filter_map(|p| ErrorCode::check(p.error_code).err());
-        let mut worst: Option<ErrorCode> = None;
-        for code in codes {
-            group.observe(code);
-            if worst.is_none_or(ErrorCode::is_retriable) {
-                worst = Some(code);
-            }
-        }
-        worst.map_or(Ok(Answer::OffsetsTaken), |code| Err(Failure::Code(code)))
+        let refused = codes.filter_map(|p| ErrorCode::check(p.error_code).err());
+        let refused = refused.inspect(|code| group.observe(*code));
+        worst(refused).map_or(Ok(Answer::OffsetsTaken), |code| Err(Failure::Code(code)))
     }
 
     async fn end(&mut self, identity: Identity, commit: bool) -> Result<Answer, Failure> {
@@ -372,4 +358,14 @@ impl Transactor {
             code => Answer::Fatal(TransactionError::Refused { operation, code }),
         }
     }
+}
+
+/// The code that decides about a request of several parts: one that does not pass before one that
+/// does, and what others were refused for before `OPERATION_NOT_ATTEMPTED`, which says nothing.
+fn worst(codes: impl IntoIterator<Item = ErrorCode>) -> Option<ErrorCode> {
+    codes.into_iter().max_by_key(|code| match code {
+        ErrorCode::OperationNotAttempted => 0,
+        code if code.is_retriable() => 1,
+        _ => 2,
+    })
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::consumer::GroupMetadata;
 use logway_protocol::error_code::ErrorCode;
 
 fn partition(n: u8) -> TopicPartition {
@@ -276,9 +277,11 @@ fn every_transaction_ends_once_the_coordinator_answers() {
         let mut number = 0;
         for step in steps {
             match step {
-                Step::Begin => if let Ok(Some(begun)) = engine.begin() { number = begun; },
-                Step::Batch(p, true) => if engine.admits(&partition(p)) { model.ongoing = true; },
-                Step::Offsets => { let _open = engine.add_offsets(number, offsets()); }
+                Step::Begin => number = engine.begin().ok().flatten().unwrap_or(number),
+                Step::Batch(p, true) => model.ongoing |= engine.admits(&partition(p)),
+                Step::Offsets => {
+                    let _open = engine.add_offsets(number, offsets());
+                }
                 Step::Coordinator(Fate::Answered) => {
                     let v2 = engine.is_v2();
                     if let Some(ask) = engine.next() {
