@@ -30,6 +30,7 @@ pub use config::{
 };
 pub use consumer::{
     Consumer, ConsumerRecord, GroupMetadata, OffsetAndTimestamp, Polled, Start, Watermarks,
+    next_offsets,
 };
 pub use error::{
     AdminError, CommitError, ConsumeError, DeliveryError, OffsetsError, RequestError, SendError,

@@ -116,6 +116,11 @@ impl Shared {
     /// Who commits at present.
     fn committer(&self) -> Result<Committer, CommitError> {
         let state = self.state.lock();
+        if let (Some(membership), true) = (&state.membership, state.has_losses()) {
+            // It has partitions again, and others may be ahead of what the caller knows.
+            let generation = membership.generation;
+            return Err(CommitError::Lost { generation });
+        }
         match (&state.membership, state.mode) {
             (Some(membership), _) => Ok(Committer {
                 generation: membership.generation,

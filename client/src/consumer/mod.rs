@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 pub use offsets::OffsetAndTimestamp;
-pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
+pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks, next_offsets};
 pub(crate) use subscription::decode_assignment;
 
 use crate::cluster::Cluster;
@@ -361,9 +361,11 @@ impl Consumer {
         Some((end - partition.position?).max(0))
     }
 
-    /// This member as the coordinator knows it, while it has an assignment; for
-    /// [`Transaction::send_offsets`](crate::Transaction::send_offsets). A consumer with a
-    /// `group.id` whose partitions were assigned by the caller is no member, which this says, too.
+    /// This member as the coordinator knows it, for
+    /// [`Transaction::send_offsets`](crate::Transaction::send_offsets); nothing while it has no
+    /// assignment, or lost it and the next poll is to tell so: then records that are not committed
+    /// are read by others. A consumer with a `group.id` whose partitions were assigned by the
+    /// caller is no member, which this says, too.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
         let state = self.shared.state.lock();
         let group_id = self.shared.config.group_id.as_deref()?;
@@ -374,7 +376,7 @@ impl Consumer {
             instance_id: None,
         };
         match state.mode {
-            Mode::Group => state.membership.clone(),
+            Mode::Group => state.membership.clone().filter(|_| !state.has_losses()),
             Mode::Manual | Mode::Idle => Some(nobody()),
         }
     }

@@ -32,6 +32,29 @@ pub struct ConsumerRecord {
     pub headers: Vec<RecordHeader>,
 }
 
+/// Where to go on once these records are done: the offset after the last of each partition, for
+/// [`Consumer::commit`](crate::Consumer::commit) or
+/// [`Transaction::send_offsets`](crate::Transaction::send_offsets).
+pub fn next_offsets<'a>(
+    records: impl IntoIterator<Item = &'a ConsumerRecord>,
+) -> Vec<(TopicPartition, i64)> {
+    let mut next: Vec<(TopicPartition, i64)> = Vec::new();
+    for record in records {
+        // Records of one partition come together.
+        let last = next.iter_mut().rev().find(|(partition, _)| {
+            partition.partition == record.partition && partition.topic == record.topic
+        });
+        match last {
+            Some((_, offset)) => *offset = record.offset + 1,
+            None => next.push((
+                TopicPartition::new(record.topic.clone(), record.partition),
+                record.offset + 1,
+            )),
+        }
+    }
+    next
+}
+
 /// What happened next.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -408,6 +408,12 @@ impl State {
         }
     }
 
+    /// Whether partitions are gone that the caller still believes to have.
+    pub(crate) fn has_losses(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event, Event::Lost(_)))
+    }
+
     /// Takes back what the caller never heard of; returns those of `gone` that it knows.
     fn withdraw(&mut self, gone: &[TopicPartition]) -> Vec<TopicPartition> {
         let mut known = gone.to_vec();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use logway_client::{
     AutoOffsetReset, ClientConfig, Consumer, ConsumerConfig, DeliveryError, IsolationLevel, Polled,
     Producer, ProducerConfig, ProducerRecord, SendError, Start, TopicPartition, TransactionError,
+    next_offsets,
 };
 use tokio::time::Instant;
 
@@ -247,11 +248,7 @@ async fn records_and_offsets_go_together() {
             let value = format!("{} again", text(read));
             let _in_commit = transaction.send(record(&output, 0, value)).await.unwrap();
         }
-        let positions: Vec<_> = consumer
-            .assignment()
-            .into_iter()
-            .filter_map(|p| consumer.position(&p).map(|offset| (p, offset)))
-            .collect();
+        let positions = next_offsets(&records);
         let member = consumer.group_metadata().unwrap();
         transaction.send_offsets(&positions, &member).await.unwrap();
         if round % 2 == 1 {

@@ -146,11 +146,22 @@ impl Transactor {
         self.shared.config.client.request_timeout
     }
 
-    async fn init(&mut self, known: Option<Identity>) -> Result<Answer, Failure> {
-        let coordinator = &self.transactional.coordinator;
-        let connection = coordinator.connection(Lane::Group).await?;
+    /// Which protocol the next transaction may follow: what the coordinator said when it was
+    /// connected.
+    async fn look_at_features(&self) -> Result<(), Failure> {
+        let connection = self
+            .transactional
+            .coordinator
+            .connection(Lane::Group)
+            .await?;
         let allowed = connection.feature(FEATURE.0) >= FEATURE.1;
         self.transactional.peek(|engine| engine.allow_v2(allowed));
+        Ok(())
+    }
+
+    async fn init(&mut self, known: Option<Identity>) -> Result<Answer, Failure> {
+        self.look_at_features().await?;
+        let coordinator = &self.transactional.coordinator;
         let timeout_ms = self.shared.config.transaction_timeout.as_millis();
         let response: InitProducerIdResponse = coordinator
             .call(Lane::Group, self.timeout(), |version| {
@@ -167,7 +178,7 @@ impl Transactor {
         debug!(
             target: "logway_client",
             id = %self.transactional.id, producer_id = response.producer_id,
-            epoch = response.producer_epoch, v2 = allowed, "producer id for transactions"
+            epoch = response.producer_epoch, "producer id for transactions"
         );
         Ok(Answer::Initialized(Identity {
             id: response.producer_id,
@@ -288,6 +299,7 @@ impl Transactor {
     }
 
     async fn end(&mut self, identity: Identity, commit: bool) -> Result<Answer, Failure> {
+        self.look_at_features().await?;
         let v2 = self.transactional.peek(|engine| engine.is_v2());
         let limit = if v2 { i16::MAX } else { END_V1_MAX };
         let coordinator = &self.transactional.coordinator;
