@@ -62,10 +62,12 @@ pub enum Polled {
     /// Records, in order within each partition; never empty.
     Records(Vec<ConsumerRecord>),
     /// These partitions are this member's now. Fetching begins with the next poll, so the caller
-    /// may `seek` first.
+    /// may `seek` first. In a classic group with an eager assignor these are all there are; with
+    /// the cooperative assignor or `group.protocol=consumer` they come to those it has.
     Assigned(Vec<TopicPartition>),
     /// These partitions are about to go to others. The group waits for the next poll, so the
-    /// caller may store and commit first.
+    /// caller may store and commit first. In a classic group with an eager assignor these are all
+    /// there are, and some come back with the next `Assigned`; otherwise the others are read on.
     Revoked(Vec<TopicPartition>),
     /// These partitions are gone, others may work on them already; commits for them fail.
     Lost(Vec<TopicPartition>),

@@ -425,6 +425,7 @@ impl State {
         }
         self.events
             .retain(|event| !matches!(event, Event::Assigned(announced) if announced.is_empty()));
+        known.sort_unstable();
         known
     }
 
