@@ -277,11 +277,11 @@ impl Member {
                 self.names.insert(topic.id, name.clone());
             }
         }
-        let known: BTreeSet<Place> = self.engine.due()?.iter().copied().collect();
-        let known: BTreeSet<Place> = known
-            .into_iter()
-            .filter(|(id, _)| self.names.contains_key(id))
-            .collect();
+        let due = self.engine.due()?;
+        self.names
+            .retain(|id, _| due.iter().any(|(due, _)| due == id));
+        let known = due.iter().filter(|(id, _)| self.names.contains_key(id));
+        let known: BTreeSet<Place> = known.copied().collect();
         let target: Vec<TopicPartition> = known
             .iter()
             .filter_map(|(id, p)| Some(TopicPartition::new(self.names.get(id)?.clone(), *p)))

@@ -87,9 +87,7 @@ impl Consumer {
         asked: &[(TopicPartition, i64)],
     ) -> Result<Vec<(TopicPartition, Listed)>, OffsetsError> {
         let (cluster, client) = (&self.shared.cluster, &self.shared.config.client);
-        for topic in topics_of(asked.iter().map(|(partition, _)| partition)) {
-            cluster.ask_about(&topic);
-        }
+        let topics = topics_of(asked.iter().map(|(partition, _)| partition));
         let after = client.default_api_timeout;
         let deadline = Instant::now() + after;
         let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
@@ -97,6 +95,10 @@ impl Consumer {
         let mut found: HashMap<(TopicPartition, i64), Listed> = HashMap::new();
         loop {
             updates.mark_unchanged();
+            // A change of what is read would end the interest.
+            for topic in &topics {
+                cluster.ask_about(topic);
+            }
             let before = found.len();
             let round = tokio::time::timeout_at(deadline, self.list_missing(asked, &mut found));
             match round.await {

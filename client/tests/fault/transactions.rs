@@ -87,7 +87,7 @@ async fn fill(transaction: &Transaction, round: i64) -> Result<(), TransactionEr
     Ok(())
 }
 
-async fn all_or_nothing(script: Vec<u8>, transaction_version: i16) {
+async fn all_or_nothing(script: Vec<u8>, transaction_version: i16, later: i16) {
     let fake = Fake::start(1, 3).await;
     fake.state(|state| state.transaction_version = transaction_version);
     fake.faults(scripted(script));
@@ -95,6 +95,10 @@ async fn all_or_nothing(script: Vec<u8>, transaction_version: i16) {
     producer.init_transactions().await.unwrap();
     let (mut committed, mut offsets) = (BTreeSet::new(), BTreeMap::new());
     for round in 0..10_i64 {
+        if round == 4 {
+            // Whoever connects anew learns of it.
+            fake.state(|state| state.transaction_version = later);
+        }
         let transaction = producer.begin_transaction().await.unwrap();
         let filled = fill(&transaction, round).await;
         if round % 4 == 3 {
@@ -149,11 +153,12 @@ proptest! {
     #[test]
     fn a_transaction_is_whole_or_not_there(
         script in proptest::collection::vec(any::<u8>(), 0..60),
-        transaction_version in 0_i16..3,
+        transaction_version in 1_i16..3,
+        later in 1_i16..3,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let run = all_or_nothing(script, transaction_version);
+            let run = all_or_nothing(script, transaction_version, later);
             tokio::time::timeout(PATIENCE, run).await.expect("a transaction hangs");
         });
     }
