@@ -251,9 +251,14 @@ pub enum ConsumeError {
         /// The broker's error.
         code: ErrorCode,
     },
-    /// A coordinator matches patterns only for members with `group.protocol=consumer`.
-    #[error("subscribing to a pattern needs group.protocol=consumer")]
-    PatternInClassicGroup,
+    /// The pattern is not a regular expression.
+    #[error("pattern `{pattern}` cannot be read: {problem}")]
+    InvalidPattern {
+        /// The pattern.
+        pattern: Arc<str>,
+        /// What is wrong with it.
+        problem: Arc<str>,
+    },
     /// The operation needs a `group.id`.
     #[error("consumer has no group.id")]
     NoGroup,

@@ -12,6 +12,7 @@ mod group;
 pub(crate) mod lookup;
 mod member;
 mod offsets;
+mod pattern;
 mod record;
 mod state;
 mod subscribe;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Consumer;
 use super::group::Group;
 use super::member::Member;
+use super::pattern;
 use super::record::Start;
 use super::state::{Hold, Mode, topics_of};
 use crate::config::GroupProtocol;
@@ -23,14 +24,15 @@ use crate::topic::TopicPartition;
 pub(super) struct Wanted {
     /// In order, each once.
     pub(super) topics: Vec<Arc<str>>,
-    /// And those whose whole names match, as the coordinator sees it.
+    /// And those whose whole names match, as the coordinator sees it; in a classic group `topics`
+    /// are kept to it.
     pub(super) pattern: Option<Arc<str>>,
 }
 
 /// The task that is a member of the group, while there is a subscription.
 #[derive(Debug)]
 pub(super) struct Subscribed {
-    wanted: watch::Sender<Wanted>,
+    wanted: Arc<watch::Sender<Wanted>>,
     leave: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -52,21 +54,26 @@ impl Consumer {
     }
 
     /// Joins the group to share the partitions of all topics, present and future, whose whole
-    /// names match `pattern`; replaces what was read before. The coordinator matches, in RE2's
-    /// syntax, so this needs `group.protocol=consumer`.
+    /// names match `pattern`; replaces what was read before. With `group.protocol=consumer` the
+    /// coordinator matches, in RE2's syntax; in a classic group this consumer does, in that of the
+    /// `regex` crate, which is nearly the same, and looks for new topics every
+    /// `metadata.max.age.ms`.
     ///
     /// # Errors
-    /// There is no `group.id`, the group is a classic one, or the consumer is closed. A pattern
+    /// There is no `group.id`, the pattern cannot be read, or the consumer is closed. A pattern
     /// that the coordinator refuses is told by `poll`.
     pub async fn subscribe_pattern(&self, pattern: &str) -> Result<(), ConsumeError> {
-        if self.shared.config.group_protocol != GroupProtocol::Consumer {
-            return Err(ConsumeError::PatternInClassicGroup);
+        if self.shared.config.group_protocol == GroupProtocol::Classic
+            && let Err(error) = pattern::whole_names(pattern)
+        {
+            let (pattern, problem) = (pattern.into(), error.to_string().into());
+            return Err(ConsumeError::InvalidPattern { pattern, problem });
         }
         let (topics, pattern) = (Vec::new(), Some(pattern.into()));
         self.want(Wanted { topics, pattern }).await
     }
 
-    async fn want(&self, wanted: Wanted) -> Result<(), ConsumeError> {
+    async fn want(&self, mut wanted: Wanted) -> Result<(), ConsumeError> {
         self.check_open()?;
         let coordinator = self
             .shared
@@ -77,6 +84,12 @@ impl Consumer {
             && !member.task.is_finished()
         {
             member.wanted.send_if_modified(|present| {
+                if self.shared.config.group_protocol == GroupProtocol::Classic
+                    && wanted.pattern.is_some()
+                {
+                    // Until the names are matched anew.
+                    wanted.topics.clone_from(&present.topics);
+                }
                 let changed = *present != wanted;
                 *present = wanted;
                 changed
@@ -86,12 +99,22 @@ impl Consumer {
         self.unsubscribe().await;
         self.shared.state.lock().mode = Mode::Group;
         let (sender, wanted) = watch::channel(wanted);
+        let sender = Arc::new(sender);
         let leave = self.scope.cancel.child_token();
         let shared = self.shared.clone();
         let task = match self.shared.config.group_protocol {
             GroupProtocol::Classic => {
-                let group = Group::new(shared, coordinator, wanted);
-                self.scope.tracker.spawn(group.run(leave.clone()))
+                let group = Group::new(shared.clone(), coordinator, wanted);
+                let (leave, sender) = (leave.clone(), sender.clone());
+                self.scope.tracker.spawn(async move {
+                    // The names are known before the first join, if they can be.
+                    let first = pattern::list_matching(&shared, &sender);
+                    let _listed = leave.run_until_cancelled(first).await;
+                    tokio::select! {
+                        () = group.run(leave) => {}
+                        () = pattern::follow(shared, sender) => {}
+                    }
+                })
             }
             GroupProtocol::Consumer => {
                 let member = Member::new(shared, coordinator, wanted);

@@ -188,23 +188,23 @@ async fn sticky_members_keep_what_they_had() {
     }
 }
 
-#[tokio::test]
-async fn a_pattern_follows_topics_that_come_and_go() {
-    let Some(client) = client("a_pattern_follows_topics_that_come_and_go") else {
-        return;
-    };
+/// Topics come, and the pattern changes to names and back.
+async fn a_pattern_is_followed(
+    client: &ClientConfig,
+    config: impl Fn(&ClientConfig, &str) -> ConsumerConfig,
+) {
     let (prefix, group) = (fresh("pattern"), fresh("group"));
     let topic = |name: &str| format!("{prefix}.{name}");
-    create(&client, &topic("a"), 2).await;
-    create(&client, &format!("not.{prefix}"), 1).await;
-    let consumer = Consumer::new(modern(&client, &group)).unwrap();
+    create(client, &topic("a"), 2).await;
+    create(client, &format!("not.{prefix}"), 1).await;
+    let consumer = Consumer::new(config(client, &group)).unwrap();
     consumer
         .subscribe_pattern(&format!("{prefix}\\..*"))
         .await
         .unwrap();
     settle(&[&consumer], &[2]).await;
-    create(&client, &topic("b"), 1).await;
-    fill(&client, &topic("b"), 5).await;
+    create(client, &topic("b"), 1).await;
+    fill(client, &topic("b"), 5).await;
     let mut told = settle(&[&consumer], &[3]).await.remove(0);
     let deadline = Instant::now() + PATIENCE;
     while told.values.len() < 5 {
@@ -220,7 +220,31 @@ async fn a_pattern_follows_topics_that_come_and_go() {
         .unwrap();
     settle(&[&consumer], &[1]).await;
     consumer.close().await;
+}
 
+#[tokio::test]
+async fn a_pattern_follows_topics_in_a_classic_group() {
+    let name = "a_pattern_follows_topics_in_a_classic_group";
+    let Some(mut client) = client(name) else {
+        return;
+    };
+    client.metadata_max_age = Duration::from_millis(300);
+    a_pattern_is_followed(&client, cooperative).await;
+    a_pattern_is_followed(&client, config).await;
+    let classic = Consumer::new(config(&client, &fresh("group"))).unwrap();
+    let error = classic.subscribe_pattern("(").await.unwrap_err();
+    assert!(
+        matches!(error, ConsumeError::InvalidPattern { .. }),
+        "{error}"
+    );
+    classic.close().await;
+}
+
+#[tokio::test]
+async fn a_pattern_follows_topics_in_a_coordinators_group() {
+    let name = "a_pattern_follows_topics_in_a_coordinators_group";
+    let Some(client) = client(name) else { return };
+    a_pattern_is_followed(&client, modern).await;
     let consumer = Consumer::new(modern(&client, &fresh("group"))).unwrap();
     consumer.subscribe_pattern("(").await.unwrap();
     let error = consumer.poll(PATIENCE).await.unwrap_err();
@@ -230,9 +254,6 @@ async fn a_pattern_follows_topics_that_come_and_go() {
         "{error}"
     );
     consumer.close().await;
-    let classic = Consumer::new(config(&client, &group)).unwrap();
-    assert!(classic.subscribe_pattern("a").await.is_err());
-    classic.close().await;
 }
 
 #[tokio::test]
