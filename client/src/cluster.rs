@@ -129,6 +129,19 @@ impl Cluster {
         }
     }
 
+    /// Learns of a topic that is asked about once, without ending what is said of it otherwise.
+    pub(crate) fn ask_about(&self, topic: &Arc<str>) {
+        let mut interest = self.shared.interest.lock();
+        let is_new = !interest.contains_key(topic);
+        if interest.get(topic).is_none_or(Option::is_some) {
+            interest.insert(topic.clone(), Some(Instant::now()));
+        }
+        drop(interest);
+        if is_new {
+            self.request_refresh();
+        }
+    }
+
     /// Follows exactly these topics, for as long as nothing else is said.
     pub(crate) fn follow(&self, topics: impl IntoIterator<Item = Arc<str>>) {
         let mut interest = self.shared.interest.lock();

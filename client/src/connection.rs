@@ -37,7 +37,16 @@ const QUEUE_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     wire: Arc<WireEnd>,
-    versions: Arc<HashMap<i16, (i16, i16)>>,
+    spoken: Arc<Spoken>,
+}
+
+/// What a broker says of itself when it is greeted.
+#[derive(Debug)]
+struct Spoken {
+    /// Lowest and highest version of each API.
+    versions: HashMap<i16, (i16, i16)>,
+    /// Finalized level of each feature of the cluster (KIP-584).
+    features: HashMap<String, i16>,
 }
 
 #[derive(Debug)]
@@ -83,10 +92,10 @@ impl Connection {
         });
         // A broker that listens and does not answer yet is tried anew, as one that does not listen.
         let patience = config.connect_timeout.min(config.request_timeout);
-        let versions = wire.agree_on_versions(patience).await?;
+        let spoken = wire.agree_on_versions(patience).await?;
         Ok(Self {
             wire,
-            versions: Arc::new(versions),
+            spoken: Arc::new(spoken),
         })
     }
 
@@ -98,7 +107,8 @@ impl Connection {
     /// The highest version of a request that both sides speak, at most `limit`.
     pub(crate) fn version_up_to<R: Request>(&self, limit: i16) -> Result<i16, RequestError> {
         let ours = R::VERSIONS;
-        self.versions
+        self.spoken
+            .versions
             .get(&R::KEY.code())
             .map(|(min, max)| (*min.max(ours.start()), *max.min(ours.end().min(&limit))))
             .filter(|(min, max)| min <= max)
@@ -107,6 +117,11 @@ impl Connection {
                 address: self.wire.address.clone(),
                 api: R::KEY.name(),
             })
+    }
+
+    /// The cluster's finalized level of a feature, 0 where it has none.
+    pub(crate) fn feature(&self, name: &str) -> i16 {
+        self.spoken.features.get(name).copied().unwrap_or(0)
     }
 
     /// The highest version of a request that both sides speak.
@@ -157,10 +172,7 @@ impl Connection {
 }
 
 impl WireEnd {
-    async fn agree_on_versions(
-        &self,
-        timeout: Duration,
-    ) -> Result<HashMap<i16, (i16, i16)>, RequestError> {
+    async fn agree_on_versions(&self, timeout: Duration) -> Result<Spoken, RequestError> {
         let request = ApiVersionsRequest {
             client_software_name: "logway".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
@@ -184,11 +196,16 @@ impl WireEnd {
             if response.error_code != ErrorCode::None.code() {
                 return Err(self.unsupported(ApiKey::ApiVersions.name()));
             }
-            return Ok(response
-                .api_keys
-                .iter()
-                .map(|api| (api.api_key, (api.min_version, api.max_version)))
-                .collect());
+            let apis = response.api_keys.iter();
+            let features = response.finalized_features.iter();
+            return Ok(Spoken {
+                versions: apis
+                    .map(|api| (api.api_key, (api.min_version, api.max_version)))
+                    .collect(),
+                features: features
+                    .map(|feature| (feature.name.to_string(), feature.max_version_level))
+                    .collect(),
+            });
         }
     }
 

@@ -12,7 +12,12 @@ use logway_protocol::codec::{DecodeError, EncodeError};
 use logway_protocol::error_code::ErrorCode;
 use thiserror::Error;
 
+use crate::serialize::SerializeError;
 use crate::topic::TopicPartition;
+
+mod transaction;
+
+pub use transaction::TransactionError;
 
 /// A request to a broker that got no usable answer.
 #[derive(Debug, Clone, Error)]
@@ -124,6 +129,13 @@ pub enum SendError {
     /// The bytes are not one whole valid record batch.
     #[error("bytes are not one valid record batch")]
     InvalidBatch(#[source] Arc<BatchError>),
+    /// The key or value has no form in the serializer's format.
+    #[error(transparent)]
+    Serialize(#[from] SerializeError),
+    /// The producer has a `transactional.id` and no open transaction: begin one, or abort the one
+    /// that failed.
+    #[error("no transaction is open: begin one, or abort the one that failed")]
+    NoTransaction,
     /// The producer was closed.
     #[error("producer is closed")]
     Closed,
@@ -171,6 +183,10 @@ pub enum DeliveryError {
     /// The batch could not be encoded.
     #[error("record batch cannot be encoded")]
     Encode(#[source] Arc<BatchError>),
+    /// The transaction of the record is aborted; the record may be in the log, and readers of
+    /// committed records skip it.
+    #[error("the transaction of the record is aborted")]
+    Aborted,
     /// The producer was closed before the record was acknowledged.
     #[error("producer was closed before the record was acknowledged")]
     Closed,
@@ -234,6 +250,14 @@ pub enum ConsumeError {
         group: Arc<str>,
         /// The broker's error.
         code: ErrorCode,
+    },
+    /// The pattern is not a regular expression.
+    #[error("pattern `{pattern}` cannot be read: {problem}")]
+    InvalidPattern {
+        /// The pattern.
+        pattern: Arc<str>,
+        /// What is wrong with it.
+        problem: Arc<str>,
     },
     /// The operation needs a `group.id`.
     #[error("consumer has no group.id")]

@@ -4,7 +4,7 @@ use logway_protocol::error_code::ErrorCode;
 use logway_protocol::message::metadata::MetadataRequest;
 
 use super::Admin;
-use crate::consumer::coordinator::Failure;
+use crate::coordinator::Failure;
 use crate::error::AdminError;
 
 /// A broker of the cluster.

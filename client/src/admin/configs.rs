@@ -115,8 +115,8 @@ impl Admin {
     }
 }
 
-fn unknown_is_final(error: RequestError) -> crate::consumer::coordinator::Failure {
-    use crate::consumer::coordinator::Failure;
+fn unknown_is_final(error: RequestError) -> crate::coordinator::Failure {
+    use crate::coordinator::Failure;
     match error {
         RequestError::UnknownBroker { .. } => Failure::Code(ErrorCode::BrokerIdNotRegistered),
         error => Failure::Request(error),

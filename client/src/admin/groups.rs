@@ -10,8 +10,8 @@ use logway_protocol::message::list_groups::ListGroupsRequest;
 
 use super::{Admin, Results, check, rejected};
 use crate::cluster::Lane;
-use crate::consumer::coordinator::{Coordinator, Failure};
 use crate::consumer::decode_assignment;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::AdminError;
 use crate::topic::TopicPartition;
 

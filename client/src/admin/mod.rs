@@ -26,7 +26,7 @@ use crate::backoff::Backoff;
 use crate::cluster::{Cluster, Lane};
 use crate::config::{ClientConfig, ConfigError};
 use crate::connection::{Connection, Scope};
-use crate::consumer::coordinator::Failure;
+use crate::coordinator::Failure;
 use crate::error::{AdminError, RequestError};
 
 /// A result for each of several things asked for, in the order asked.

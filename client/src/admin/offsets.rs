@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::{Admin, Results, rejected};
 
 use crate::config::IsolationLevel;
-use crate::consumer::coordinator::{Coordinator, Failure};
 use crate::consumer::lookup::{self, Committer, EARLIEST, LATEST, Listed};
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::AdminError;
 use crate::topic::TopicPartition;
 
@@ -195,10 +195,9 @@ impl Admin {
         group: &str,
     ) -> Result<Vec<(TopicPartition, CommittedOffset)>, AdminError> {
         let coordinator = Coordinator::new(self.cluster.clone(), group.into());
-        let timeout = self.cluster.config().request_timeout;
         let committed = self
             .retry("list offsets of group", group, || {
-                lookup::committed(&coordinator, None, IsolationLevel::ReadUncommitted, timeout)
+                lookup::committed(&coordinator, None, IsolationLevel::ReadUncommitted, None)
             })
             .await?;
         let mut offsets: Vec<_> = committed

@@ -13,7 +13,7 @@ use logway_protocol::message::metadata::{
 use logway_protocol::uuid::Uuid;
 
 use super::{Admin, Results, check};
-use crate::consumer::coordinator::Failure;
+use crate::coordinator::Failure;
 use crate::error::AdminError;
 
 /// First version of DeleteTopics with structured topics.

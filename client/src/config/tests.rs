@@ -77,3 +77,26 @@ fn heartbeats_must_fit_into_the_session() {
     };
     assert_eq!(config.check().unwrap_err().name, "heartbeat.interval.ms");
 }
+
+#[test]
+fn transactions_and_groups_have_their_conditions() {
+    let config = ProducerConfig {
+        client: client(),
+        enable_idempotence: false,
+        transactional_id: Some("id".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(config.check().unwrap_err().name, "transactional.id");
+    let config = ConsumerConfig {
+        client: client(),
+        group_remote_assignor: Some("range".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(config.check().unwrap_err().name, "group.remote.assignor");
+    let config = ConsumerConfig {
+        client: client(),
+        group_instance_id: Some(String::new()),
+        ..Default::default()
+    };
+    assert_eq!(config.check().unwrap_err().name, "group.instance.id");
+}

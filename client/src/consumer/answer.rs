@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
-use super::coordinator::Failure;
 use super::fetched::{Chunk, Reading, end_of};
 use super::fetcher::{Asked, Done};
 use super::lookup::{Committed, Listed};
 use super::record::{Start, Watermarks};
 use super::state::Place;
 use crate::backoff;
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 
 impl Shared {
@@ -108,7 +108,12 @@ impl Shared {
         let passes = code.is_retriable()
             || matches!(
                 code,
-                ErrorCode::UnknownTopicId | ErrorCode::InconsistentTopicId
+                ErrorCode::UnknownTopicId
+                    | ErrorCode::InconsistentTopicId
+                    // The epoch moved on while the question was on its way, or the member is
+                    // about to join anew.
+                    | ErrorCode::StaleMemberEpoch
+                    | ErrorCode::UnknownMemberId
             );
         if passes {
             debug!(target: "logway_client", partition = %asked.partition, %code, "asking again");

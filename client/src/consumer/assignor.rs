@@ -1,7 +1,11 @@
-//! How the leader of a group shares out partitions: range and round robin, as Kafka's.
+//! How the leader of a group shares out partitions: range, round robin, sticky and cooperative
+//! sticky, under Kafka's names.
 //!
 //! Invariant: every partition of a topic that someone subscribes to goes to exactly one member
-//! that subscribes to it; the result depends on the set of members only. Step 10 of the hallway.
+//! that subscribes to it, or, under the cooperative assignor, to nobody for one generation while
+//! its owner gives it up; the result depends on the set of members only. Step 10 of the hallway.
+
+mod sticky;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,6 +20,10 @@ pub(crate) struct Member {
     /// Name of a static member; static members keep their place in the order.
     pub(crate) instance_id: Option<Arc<str>>,
     pub(crate) topics: BTreeSet<Arc<str>>,
+    /// What it had in its last generation, for the sticky assignors.
+    pub(crate) owned: Vec<TopicPartition>,
+    /// That generation, -1 where it is not known.
+    pub(crate) generation: i32,
 }
 
 /// The partitions of each member, by member id.
@@ -40,10 +48,14 @@ pub(crate) fn assign(
     match assignor {
         Assignor::Range => range(&members, counts, &mut shares),
         Assignor::RoundRobin => round_robin(&members, counts, &mut shares),
+        Assignor::Sticky => sticky::assign(&members, counts, &mut shares),
+        Assignor::CooperativeSticky => {
+            sticky::assign(&members, counts, &mut shares);
+            sticky::hold_back(&members, &mut shares);
+        }
     }
     shares
 }
-
 fn range(members: &[&Member], counts: &BTreeMap<Arc<str>, usize>, shares: &mut Shares) {
     for (topic, count) in counts {
         let subscribers: Vec<_> = members

@@ -10,11 +10,12 @@ use logway_protocol::error_code::ErrorCode;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::coordinator::{Coordinator, Failure};
 use super::lookup::{self, Committer};
 use super::state::Mode;
 use super::{Consumer, Shared};
 use crate::backoff::Backoff;
+use crate::config::GroupProtocol;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::{CommitError, OffsetsError};
 use crate::topic::TopicPartition;
 
@@ -115,6 +116,11 @@ impl Shared {
     /// Who commits at present.
     fn committer(&self) -> Result<Committer, CommitError> {
         let state = self.state.lock();
+        if let (Some(membership), true) = (&state.membership, state.has_losses()) {
+            // It has partitions again, and others may be ahead of what the caller knows.
+            let generation = membership.generation;
+            return Err(CommitError::Lost { generation });
+        }
         match (&state.membership, state.mode) {
             (Some(membership), _) => Ok(Committer {
                 generation: membership.generation,
@@ -123,6 +129,17 @@ impl Shared {
             }),
             (None, Mode::Group) => Err(CommitError::Rebalancing),
             (None, Mode::Idle | Mode::Manual) => Ok(Committer::nobody()),
+        }
+    }
+
+    /// This member, where the coordinator checks epochs of those who ask for offsets.
+    pub(super) fn epoch_member(&self) -> Option<Committer> {
+        match self.config.group_protocol {
+            GroupProtocol::Classic => None,
+            GroupProtocol::Consumer => {
+                let committer = self.committer().ok();
+                committer.filter(|committer| !committer.member_id.is_empty())
+            }
         }
     }
 
@@ -136,9 +153,13 @@ impl Shared {
         let deadline = Instant::now() + after;
         let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
         let first = self.committer()?;
+        let given = self.state.lock().assigned(offsets);
         loop {
             let committer = self.committer()?;
-            if committer.generation != first.generation {
+            // Partitions that stay with this member may be committed under its next generation.
+            if committer.generation != first.generation
+                && self.state.lock().assigned(offsets) != given
+            {
                 return Err(CommitError::Lost {
                     generation: first.generation,
                 });
@@ -209,7 +230,7 @@ pub(crate) async fn read(
     let deadline = Instant::now() + after;
     let mut backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
     loop {
-        let attempt = lookup::committed(coordinator, partitions, isolation, client.request_timeout);
+        let attempt = lookup::committed(coordinator, partitions, isolation, None);
         match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(found)) => {
                 let error = found
@@ -260,6 +281,8 @@ fn refused(
         ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId => {
             Err(CommitError::Lost { generation })
         }
+        // The epoch moved on while the commit was on its way.
+        ErrorCode::StaleMemberEpoch => Ok(()),
         // The coordinator answers for a partition that its metadata does not have (yet).
         code if code.is_retriable() => Ok(()),
         code => Err(CommitError::Rejected {

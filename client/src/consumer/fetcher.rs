@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::Shared;
-use super::coordinator::Failure;
 use super::lookup::{self, Committed, EARLIEST, LATEST, Listed};
 use super::record::Start;
 use super::state::{Hold, Place};
 use crate::cluster::Lane;
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 use crate::metadata::Metadata;
 use crate::topic::TopicPartition;
@@ -219,11 +219,12 @@ impl Fetcher {
             });
         };
         let isolation = self.shared.config.isolation_level;
-        let timeout = self.shared.config.client.request_timeout;
+        let member = self.shared.epoch_member();
         self.jobs.spawn(async move {
             let partitions: Vec<_> = asked.iter().map(|a| a.partition.clone()).collect();
             let answer =
-                lookup::committed(&coordinator, Some(&partitions), isolation, timeout).await;
+                lookup::committed(&coordinator, Some(&partitions), isolation, member.as_ref())
+                    .await;
             Done::Committed { asked, answer }
         });
     }

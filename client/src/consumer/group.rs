@@ -21,10 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Shared;
-use super::coordinator::{Coordinator, Failure};
+use super::state::Difference;
+use super::subscribe::Wanted;
 use crate::backoff::Backoff;
 use crate::cluster::Lane;
+use crate::config::Assignor;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::ConsumeError;
+use crate::topic::TopicPartition;
 
 /// First version of LeaveGroup that names several members.
 const SEVERAL_MEMBERS: i16 = 3;
@@ -36,9 +40,14 @@ const WITH_INSTANCE: i16 = 3;
 pub(super) struct Group {
     shared: Arc<Shared>,
     coordinator: Coordinator,
-    topics: watch::Receiver<Vec<Arc<str>>>,
+    wanted: watch::Receiver<Wanted>,
     member_id: Arc<str>,
     backoff: Backoff,
+    /// Every assignor is cooperative: partitions that stay are read on while the group shares out
+    /// anew (KIP-429).
+    cooperative: bool,
+    /// What this member had in its last generation, and that generation.
+    previous: (Vec<TopicPartition>, i32),
 }
 
 /// What this member has in the present generation.
@@ -47,6 +56,8 @@ struct Generation {
     id: i32,
     /// Partition counts that the assignment rests on, if this member made it.
     counts: Option<BTreeMap<Arc<str>, usize>>,
+    /// What it took away from this member under the cooperative assignor.
+    difference: Option<Difference>,
 }
 
 /// Why a generation ended for this member.
@@ -66,14 +77,18 @@ impl Group {
     pub(super) fn new(
         shared: Arc<Shared>,
         coordinator: Coordinator,
-        topics: watch::Receiver<Vec<Arc<str>>>,
+        wanted: watch::Receiver<Wanted>,
     ) -> Self {
         let client = &shared.config.client;
         let backoff = Backoff::new(client.retry_backoff, client.retry_backoff_max);
+        let assignors = &shared.config.partition_assignors;
+        let cooperative = assignors.iter().all(|a| *a == Assignor::CooperativeSticky);
         Self {
+            cooperative,
+            previous: (Vec::new(), -1),
             shared,
             coordinator,
-            topics,
+            wanted,
             member_id: "".into(),
             backoff,
         }
@@ -111,8 +126,7 @@ impl Group {
                     let mut polls = self.shared.polls.subscribe();
                     polls.mark_unchanged();
                     self.leave().await;
-                    self.shared.state.lock().lose();
-                    self.shared.ready.notify_one();
+                    let _rejoin = self.lost();
                     polls.changed().await.ok();
                 }
                 End::Refused(error) => {
@@ -128,13 +142,19 @@ impl Group {
     }
 
     /// Keeps the membership alive until it ends.
-    async fn serve(&mut self, generation: Generation) -> End {
+    async fn serve(&mut self, mut generation: Generation) -> End {
         let config = self.shared.config.clone();
         let mut updates = self.shared.cluster.updates();
         let mut last_answer = Instant::now();
         let mut next_beat = Instant::now() + config.heartbeat_interval;
         let mut beat: Option<Beat> = None;
         let mut told: Option<oneshot::Receiver<()>> = None;
+        if let Some(difference) = generation.difference.take() {
+            if difference.revokes && difference.told.is_none() {
+                return End::Rejoin;
+            }
+            told = difference.told;
+        }
         loop {
             tokio::select! {
                 answer = async { beat.as_mut().expect("guarded").await }, if beat.is_some() => {
@@ -163,11 +183,11 @@ impl Group {
                     beat = Some(self.beat(generation.id));
                 }
                 _ = async { told.as_mut().expect("guarded").await }, if told.is_some() => {
-                    self.shared.state.lock().end_revoke();
+                    self.end_revoke();
                     return End::Rejoin;
                 }
                 // The other ends live as long as the consumer.
-                _ = self.topics.changed(), if told.is_none() => {
+                _ = self.wanted.changed(), if told.is_none() => {
                     told = self.begin_revoke();
                     if told.is_none() { return End::Rejoin; }
                 }
@@ -196,7 +216,20 @@ impl Group {
             })
     }
 
+    fn end_revoke(&self) {
+        let mut state = self.shared.state.lock();
+        if self.cooperative {
+            state.end_revoke_of();
+        } else {
+            state.end_revoke();
+        }
+    }
+
+    /// Asks the caller to give everything up; a cooperative member gives nothing up yet.
     fn begin_revoke(&self) -> Option<oneshot::Receiver<()>> {
+        if self.cooperative {
+            return None;
+        }
         let mut state = self.shared.state.lock();
         let told = state.begin_revoke();
         if told.is_none() {
@@ -207,7 +240,8 @@ impl Group {
         told
     }
 
-    fn lost(&self) -> End {
+    fn lost(&mut self) -> End {
+        self.previous = (Vec::new(), -1);
         self.shared.state.lock().lose();
         self.shared.ready.notify_one();
         End::Rejoin

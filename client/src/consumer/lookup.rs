@@ -18,9 +18,9 @@ use logway_protocol::message::offset_fetch::{
     OffsetFetchResponse,
 };
 
-use super::coordinator::{Coordinator, Failure};
 use crate::cluster::{Cluster, Lane};
 use crate::config::IsolationLevel;
+use crate::coordinator::{Coordinator, Failure};
 use crate::error::RequestError;
 use crate::topic::TopicPartition;
 
@@ -32,6 +32,8 @@ pub(crate) const EARLIEST: i64 = -2;
 const SEVERAL_GROUPS: i16 = 8;
 /// First version of OffsetFetch that can wait for transactions (KIP-447).
 const WITH_STABLE: i16 = 7;
+/// First version of OffsetFetch that asks as a member (KIP-848).
+const WITH_MEMBER: i16 = 9;
 /// First version of ListOffsets with an isolation level.
 const WITH_ISOLATION: i16 = 2;
 
@@ -145,13 +147,15 @@ pub(crate) async fn list_offsets(
     Ok(answers.collect())
 }
 
-/// What the group committed for these partitions, or for all of which there is something.
+/// What the group committed for these partitions, or for all of which there is something; asked
+/// as `member` by one of a group whose coordinator checks epochs.
 pub(crate) async fn committed(
     coordinator: &Coordinator,
     partitions: Option<&[TopicPartition]>,
     isolation: IsolationLevel,
-    timeout: std::time::Duration,
+    member: Option<&Committer>,
 ) -> Result<Vec<Committed>, Failure> {
+    let timeout = coordinator.timeout();
     let topics = partitions.map(|all| by_topic(all.iter().map(|p| (p.topic.clone(), p.partition))));
     let group = coordinator.group().clone();
     let response: OffsetFetchResponse = coordinator
@@ -172,10 +176,12 @@ pub(crate) async fn committed(
                     topics.collect()
                 });
                 let group_id = (*group).into();
+                let member = member.filter(|_| version >= WITH_MEMBER);
                 request.groups = vec![OffsetFetchRequestGroup {
                     group_id,
                     topics,
-                    ..Default::default()
+                    member_id: member.map(|member| (*member.member_id).into()),
+                    member_epoch: member.map_or(-1, |member| member.generation),
                 }];
             } else {
                 request.group_id = (*group).into();

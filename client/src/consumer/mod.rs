@@ -6,13 +6,16 @@
 mod answer;
 mod assignor;
 mod commit;
-pub(crate) mod coordinator;
 mod fetched;
 mod fetcher;
 mod group;
 pub(crate) mod lookup;
+mod member;
+mod offsets;
+mod pattern;
 mod record;
 mod state;
+mod subscribe;
 mod subscription;
 
 use std::sync::Arc;
@@ -20,22 +23,21 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks};
+pub use offsets::OffsetAndTimestamp;
+pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks, next_offsets};
 pub(crate) use subscription::decode_assignment;
 
 use crate::cluster::Cluster;
-use crate::config::{ConfigError, ConsumerConfig};
+use crate::config::{ConfigError, ConsumerConfig, IsolationLevel};
 use crate::connection::Scope;
+use crate::coordinator::Coordinator;
 use crate::error::ConsumeError;
 use crate::topic::TopicPartition;
-use coordinator::Coordinator;
 use fetcher::Fetcher;
-use group::Group;
-use state::{Hold, Mode, State, topics_of};
+use state::{Mode, State};
+use subscribe::Subscribed;
 
 /// Reads records from partitions, alone or as a member of a group.
 ///
@@ -78,15 +80,7 @@ pub struct Consumer {
     scope: Scope,
     /// Held by the one poll that runs.
     turn: tokio::sync::Mutex<Turn>,
-    member: Mutex<Option<Member>>,
-}
-
-/// The membership in the group, while there is a subscription.
-#[derive(Debug)]
-struct Member {
-    topics: watch::Sender<Vec<Arc<str>>>,
-    leave: CancellationToken,
-    task: JoinHandle<()>,
+    member: Mutex<Option<Subscribed>>,
 }
 
 /// What only polls touch.
@@ -182,87 +176,6 @@ impl Consumer {
             turn,
             member: Mutex::new(None),
         })
-    }
-
-    /// Joins the group to share the partitions of these topics; replaces what was read before.
-    ///
-    /// # Errors
-    /// There is no `group.id`, or the consumer is closed.
-    pub async fn subscribe<T: Into<Arc<str>>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<(), ConsumeError> {
-        let mut topics: Vec<Arc<str>> = topics.into_iter().map(Into::into).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        self.check_open()?;
-        let coordinator = self
-            .shared
-            .coordinator
-            .clone()
-            .ok_or(ConsumeError::NoGroup)?;
-        if let Some(member) = &*self.member.lock()
-            && !member.task.is_finished()
-        {
-            member.topics.send_if_modified(|present| {
-                let changed = *present != topics;
-                *present = topics;
-                changed
-            });
-            return Ok(());
-        }
-        self.unsubscribe().await;
-        self.shared.state.lock().mode = Mode::Group;
-        let (topics, wanted) = watch::channel(topics);
-        let leave = self.scope.cancel.child_token();
-        let group = Group::new(self.shared.clone(), coordinator, wanted);
-        let task = self.scope.tracker.spawn(group.run(leave.clone()));
-        *self.member.lock() = Some(Member {
-            topics,
-            leave,
-            task,
-        });
-        Ok(())
-    }
-
-    /// Reads exactly these partitions, without sharing; replaces what was read before.
-    ///
-    /// # Errors
-    /// A start is the committed offset and there is no `group.id`, or the consumer is closed.
-    pub async fn assign(
-        &self,
-        partitions: Vec<(TopicPartition, Start)>,
-    ) -> Result<(), ConsumeError> {
-        self.check_open()?;
-        let has_group = self.shared.coordinator.is_some();
-        if !has_group
-            && partitions
-                .iter()
-                .any(|(_, start)| *start == Start::Committed)
-        {
-            return Err(ConsumeError::NoGroup);
-        }
-        self.unsubscribe().await;
-        self.shared
-            .cluster
-            .follow(topics_of(partitions.iter().map(|(tp, _)| tp)));
-        let mut state = self.shared.state.lock();
-        state.mode = Mode::Manual;
-        state.assign(partitions, Hold::None);
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok(())
-    }
-
-    /// Leaves the group, if in one, and reads nothing.
-    pub async fn unsubscribe(&self) {
-        let member = self.member.lock().take();
-        if let Some(member) = member {
-            member.leave.cancel();
-            // A task that ended badly has left nothing to wait for.
-            let _ended = member.task.await;
-        }
-        self.shared.state.lock().reset_all(Mode::Idle);
     }
 
     /// The next records or event, or [`Polled::Idle`] after `timeout`.
@@ -435,16 +348,38 @@ impl Consumer {
             .watermarks
     }
 
-    /// Records between the position and the end of the log as last seen by a fetch.
+    /// Offsets between the position and the end of what this consumer may see, as last seen by a
+    /// fetch: with `isolation.level=read_committed` up to the first open transaction. Nothing
+    /// before the first fetch; [`end_offsets`](Self::end_offsets) asks the broker.
     pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
         let state = self.shared.state.lock();
         let partition = state.partitions.get(partition)?;
-        Some((partition.watermarks?.high - partition.position?).max(0))
+        let watermarks = partition.watermarks?;
+        let end = match self.shared.config.isolation_level {
+            IsolationLevel::ReadUncommitted => watermarks.high,
+            IsolationLevel::ReadCommitted => watermarks.last_stable,
+        };
+        Some((end - partition.position?).max(0))
     }
 
-    /// This member as the coordinator knows it, while it has an assignment.
+    /// This member as the coordinator knows it, for
+    /// [`Transaction::send_offsets`](crate::Transaction::send_offsets); nothing while it has no
+    /// assignment, or lost it and the next poll is to tell so: then records that are not committed
+    /// are read by others. A consumer with a `group.id` whose partitions were assigned by the
+    /// caller is no member, which this says, too.
     pub fn group_metadata(&self) -> Option<GroupMetadata> {
-        self.shared.state.lock().membership.clone()
+        let state = self.shared.state.lock();
+        let group_id = self.shared.config.group_id.as_deref()?;
+        let nobody = || GroupMetadata {
+            group_id: group_id.into(),
+            generation: -1,
+            member_id: "".into(),
+            instance_id: None,
+        };
+        match state.mode {
+            Mode::Group => state.membership.clone().filter(|_| !state.has_losses()),
+            Mode::Manual | Mode::Idle => Some(nobody()),
+        }
     }
 
     /// Commits positions if that is automatic, leaves the group and ends.

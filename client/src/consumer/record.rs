@@ -32,6 +32,29 @@ pub struct ConsumerRecord {
     pub headers: Vec<RecordHeader>,
 }
 
+/// Where to go on once these records are done: the offset after the last of each partition, for
+/// [`Consumer::commit`](crate::Consumer::commit) or
+/// [`Transaction::send_offsets`](crate::Transaction::send_offsets).
+pub fn next_offsets<'a>(
+    records: impl IntoIterator<Item = &'a ConsumerRecord>,
+) -> Vec<(TopicPartition, i64)> {
+    let mut next: Vec<(TopicPartition, i64)> = Vec::new();
+    for record in records {
+        // Records of one partition come together.
+        let last = next.iter_mut().rev().find(|(partition, _)| {
+            partition.partition == record.partition && partition.topic == record.topic
+        });
+        match last {
+            Some((_, offset)) => *offset = record.offset + 1,
+            None => next.push((
+                TopicPartition::new(record.topic.clone(), record.partition),
+                record.offset + 1,
+            )),
+        }
+    }
+    next
+}
+
 /// What happened next.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -39,10 +62,12 @@ pub enum Polled {
     /// Records, in order within each partition; never empty.
     Records(Vec<ConsumerRecord>),
     /// These partitions are this member's now. Fetching begins with the next poll, so the caller
-    /// may `seek` first.
+    /// may `seek` first. In a classic group with an eager assignor these are all there are; with
+    /// the cooperative assignor or `group.protocol=consumer` they come to those it has.
     Assigned(Vec<TopicPartition>),
     /// These partitions are about to go to others. The group waits for the next poll, so the
-    /// caller may store and commit first.
+    /// caller may store and commit first. In a classic group with an eager assignor these are all
+    /// there are, and some come back with the next `Assigned`; otherwise the others are read on.
     Revoked(Vec<TopicPartition>),
     /// These partitions are gone, others may work on them already; commits for them fail.
     Lost(Vec<TopicPartition>),
@@ -82,8 +107,11 @@ pub struct Watermarks {
 pub struct GroupMetadata {
     /// The group.
     pub group_id: Arc<str>,
-    /// The generation whose assignment is in force.
+    /// The generation whose assignment is in force; with `group.protocol=consumer` the member's
+    /// epoch; -1 for a consumer that is no member.
     pub generation: i32,
-    /// This member's id.
+    /// This member's id; empty for a consumer that is no member.
     pub member_id: Arc<str>,
+    /// Name of a static member.
+    pub instance_id: Option<Arc<str>>,
 }

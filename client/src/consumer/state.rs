@@ -51,6 +51,8 @@ pub(crate) struct Partition {
     pub(crate) place: Place,
     pub(crate) position: Option<i64>,
     pub(crate) epoch: u64,
+    /// Number of the assignment that gave it; unlike the epoch it outlives a seek.
+    pub(crate) assigned: u64,
     pub(crate) paused: bool,
     pub(crate) hold: Hold,
     pub(crate) watermarks: Option<Watermarks>,
@@ -82,6 +84,15 @@ pub(crate) enum Hold {
     Revoking,
 }
 
+/// What an incremental assignment changed.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    /// Partitions go.
+    pub(crate) revokes: bool,
+    /// Tells that the caller has had its say about them; nothing if there is nothing to say.
+    pub(crate) told: Option<oneshot::Receiver<()>>,
+}
+
 #[derive(Debug)]
 enum Event {
     Assigned(Vec<TopicPartition>),
@@ -97,6 +108,7 @@ impl State {
             place,
             position,
             epoch: self.next_epoch,
+            assigned: self.next_epoch,
             paused: false,
             hold,
             watermarks: None,
@@ -311,20 +323,60 @@ impl State {
         self.events.push_back(Event::Assigned(partitions));
     }
 
+    /// The group's new assignment, of which only the difference takes effect (KIP-429, KIP-848).
+    /// Partitions that go stay until the caller had its say.
+    pub(crate) fn install_difference(
+        &mut self,
+        target: &[TopicPartition],
+        membership: GroupMetadata,
+    ) -> Difference {
+        let gone: Vec<_> = self
+            .partitions
+            .keys()
+            .filter(|partition| !target.contains(partition))
+            .cloned()
+            .collect();
+        let added: Vec<_> = target
+            .iter()
+            .filter(|partition| !self.partitions.contains_key(*partition))
+            .cloned()
+            .collect();
+        let told = self.begin_revoke_of(&gone);
+        if told.is_none() {
+            self.end_revoke_of();
+        }
+        for partition in &added {
+            let fresh = self.fresh(Start::Committed, Hold::New);
+            self.partitions.insert(partition.clone(), fresh);
+        }
+        self.membership = Some(membership);
+        if !added.is_empty() {
+            self.events.push_back(Event::Assigned(added));
+        }
+        let revokes = !gone.is_empty();
+        Difference { revokes, told }
+    }
+
     /// The group is about to share out anew. Returns what tells that the caller has had its say;
     /// nothing if there is nothing to say.
     pub(crate) fn begin_revoke(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.chunks.clear();
-        self.buffered = 0;
-        if self.forget_unannounced() || self.partitions.is_empty() {
+        let all: Vec<_> = self.partitions.keys().cloned().collect();
+        self.begin_revoke_of(&all)
+    }
+
+    fn begin_revoke_of(&mut self, gone: &[TopicPartition]) -> Option<oneshot::Receiver<()>> {
+        let known = self.withdraw(gone);
+        for partition in gone {
+            self.drop_chunks(partition);
+            if let Some(state) = self.partitions.get_mut(partition) {
+                state.hold = Hold::Revoking;
+            }
+        }
+        if known.is_empty() {
             return None;
         }
-        for state in self.partitions.values_mut() {
-            state.hold = Hold::Revoking;
-        }
         let (told, heard) = oneshot::channel();
-        let partitions = self.partitions.keys().cloned().collect();
-        self.events.push_back(Event::Revoked(partitions, told));
+        self.events.push_back(Event::Revoked(known, told));
         Some(heard)
     }
 
@@ -335,29 +387,55 @@ impl State {
         self.revoked = None;
     }
 
+    /// The caller knows that these partitions go; the others stay.
+    pub(crate) fn end_revoke_of(&mut self) {
+        self.partitions
+            .retain(|_, state| state.hold != Hold::Revoking);
+        self.revoked = None;
+    }
+
     /// The partitions are gone already.
     pub(crate) fn lose(&mut self) {
         self.membership = None;
-        let unannounced = self.forget_unannounced();
+        let all: Vec<_> = self.partitions.keys().cloned().collect();
+        let known = self.withdraw(&all);
         self.revoked = None;
         self.events
             .retain(|event| !matches!(event, Event::Revoked(..)));
-        let partitions = self.drop_all();
-        if !unannounced && !partitions.is_empty() {
-            self.events.push_back(Event::Lost(partitions));
+        self.drop_all();
+        if !known.is_empty() {
+            self.events.push_back(Event::Lost(known));
         }
     }
 
-    /// Takes back an assignment that the caller never heard of; says whether there was one.
-    fn forget_unannounced(&mut self) -> bool {
-        let before = self.events.len();
-        self.events
-            .retain(|event| !matches!(event, Event::Assigned(_)));
-        let unannounced = self.events.len() < before;
-        if unannounced {
-            self.drop_all();
+    /// Whether partitions are gone that the caller still believes to have.
+    pub(crate) fn has_losses(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event, Event::Lost(_)))
+    }
+
+    /// Takes back what the caller never heard of; returns those of `gone` that it knows.
+    fn withdraw(&mut self, gone: &[TopicPartition]) -> Vec<TopicPartition> {
+        let mut known = gone.to_vec();
+        for event in &mut self.events {
+            if let Event::Assigned(announced) = event {
+                known.retain(|partition| !announced.contains(partition));
+                announced.retain(|partition| !gone.contains(partition));
+            }
         }
-        unannounced
+        self.events
+            .retain(|event| !matches!(event, Event::Assigned(announced) if announced.is_empty()));
+        known.sort_unstable();
+        known
+    }
+
+    /// Who gave these partitions to this consumer, to notice that they were given away meanwhile.
+    pub(crate) fn assigned(&self, offsets: &[(TopicPartition, i64)]) -> Vec<Option<u64>> {
+        let number = |partition| self.partitions.get(partition).map(|state| state.assigned);
+        offsets
+            .iter()
+            .map(|(partition, _)| number(partition))
+            .collect()
     }
 
     /// The offsets of next records, as far as known.

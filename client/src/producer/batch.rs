@@ -40,6 +40,8 @@ pub(crate) struct Batch {
     /// Records of its partition that were sent before it; set when first sent.
     pub(crate) order: Option<u64>,
     pub(crate) sequence: Option<Sequence>,
+    /// It is part of a transaction; set before it is first sent.
+    pub(crate) transactional: bool,
     pub(crate) attempts: u32,
     /// Times that a broker found it corrupt.
     pub(crate) corrupt: u32,
@@ -107,6 +109,7 @@ impl Batch {
             closed: false,
             order: None,
             sequence: None,
+            transactional: false,
             attempts: 0,
             corrupt: 0,
             not_before: None,
@@ -198,6 +201,7 @@ impl Batch {
                 if let Some(s) = sequence {
                     builder.set_producer(s.producer.id, s.producer.epoch, s.base);
                 }
+                builder.set_transactional(self.transactional);
                 let bytes = builder.build()?;
                 self.body = Body::Encoded {
                     bytes: bytes.clone(),
@@ -213,6 +217,10 @@ impl Batch {
                     let mut own = std::mem::take(bytes)
                         .try_into_mut()
                         .unwrap_or_else(|shared| BytesMut::from(&*shared));
+                    if self.transactional {
+                        mark_transactional(&mut own);
+                    }
+                    // This sets the checksum, too.
                     let numbered =
                         batch::set_producer(&mut own, s.producer.id, s.producer.epoch, s.base);
                     *bytes = own.freeze();
@@ -250,6 +258,7 @@ impl Batch {
                 other.parts = rest;
                 other.closed = true;
                 other.order = self.order.map(|order| order + u64::from(count));
+                other.transactional = self.transactional;
                 other.sequence = self.sequence.map(|sequence| sequence.after(count));
                 other.last_error = self.last_error;
                 self.body = Body::Encoded {
@@ -272,6 +281,7 @@ impl Batch {
         let (first, second) = records.split_at(records.len() / 2);
         let build = |records: &[logway_protocol::record::Record]| {
             let mut builder = BatchBuilder::new(compression);
+            builder.set_transactional(self.transactional);
             for record in records {
                 let headers: Vec<(&str, Option<&[u8]>)> = record
                     .headers
@@ -284,6 +294,16 @@ impl Batch {
             builder.build()
         };
         Ok((build(first)?, build(second)?))
+    }
+}
+
+/// Makes an encoded batch part of a transaction; its checksum has to be set anew.
+fn mark_transactional(batch: &mut [u8]) {
+    /// Where the low byte of the attributes stands, and the bit (KIP-98).
+    const AT: usize = 22;
+    const TRANSACTIONAL: u8 = 1 << 4;
+    if let Some(attributes) = batch.get_mut(AT) {
+        *attributes |= TRANSACTIONAL;
     }
 }
 

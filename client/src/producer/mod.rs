@@ -13,6 +13,7 @@ mod plan;
 mod record;
 mod sender;
 mod settle;
+mod transaction;
 mod verdict;
 
 use std::sync::Arc;
@@ -24,16 +25,19 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 pub use delivery::Delivery;
 pub use record::{EncodedBatch, ProducerRecord, RecordMetadata, WhenTooLarge};
+pub use transaction::Transaction;
 
 use crate::cluster::Cluster;
 use crate::config::{ConfigError, ProducerConfig};
 use crate::connection::Scope;
+use crate::coordinator::Coordinator;
 use crate::error::{DeliveryError, SendError};
 use crate::topic::is_topic_name;
 use accumulator::Accumulator;
 use ledger::Ledger;
 use plan::Plan;
 use sender::Sender;
+use transaction::{Transactional, Transactor};
 
 /// Sends records to the partitions of a cluster. A cheap handle: clone it freely.
 ///
@@ -90,6 +94,8 @@ struct Shared {
     /// Some batch was answered for.
     settled: Notify,
     closed: AtomicBool,
+    /// With a `transactional.id`.
+    transactional: Option<Arc<Transactional>>,
     delivered: AtomicU64,
     failed: AtomicU64,
     retries: AtomicU64,
@@ -125,6 +131,11 @@ impl Producer {
         let scope = Scope::default();
         let auto_create = config.allow_auto_create_topics;
         let cluster = Cluster::new(config.client.clone(), auto_create, scope.clone());
+        let transactional = config.transactional_id.as_deref().map(|id| {
+            let id: Arc<str> = id.into();
+            let coordinator = Coordinator::of_transactions(cluster.clone(), id.clone());
+            Arc::new(Transactional::new(id, coordinator))
+        });
         let shared = Arc::new(Shared {
             memory: Arc::new(Semaphore::new(config.buffer_memory)),
             config,
@@ -134,12 +145,17 @@ impl Producer {
             wake: Notify::new(),
             settled: Notify::new(),
             closed: AtomicBool::new(false),
+            transactional: transactional.clone(),
             delivered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             retries: AtomicU64::new(0),
         });
         let task = Sender::new(shared.clone()).run(scope.cancel.clone());
         scope.tracker.spawn(task);
+        if let Some(transactional) = transactional {
+            let task = Transactor::new(shared.clone(), transactional).run(scope.cancel.clone());
+            scope.tracker.spawn(task);
+        }
         Ok(Self {
             handle: Arc::new(Handle { shared, scope }),
         })
@@ -220,13 +236,17 @@ impl Producer {
         }
     }
 
-    /// Takes nothing more, flushes for at most `timeout` and ends; returns how many records were
+    /// Takes nothing more, flushes for at most `timeout` and ends; an open transaction is aborted; returns how many records were
     /// not delivered: each of them fails with [`DeliveryError::Closed`].
     pub async fn close(&self, timeout: Duration) -> usize {
         let shared = self.shared();
         shared.closed.store(true, Ordering::Relaxed);
         shared.memory.close();
-        let _in_time = tokio::time::timeout(timeout, self.flush()).await;
+        let finish = async {
+            shared.end_transactions(timeout).await;
+            self.flush().await;
+        };
+        let _in_time = tokio::time::timeout(timeout, finish).await;
         let left = shared.accumulator.lock().ledger.records;
         self.handle.scope.cancel.cancel();
         self.handle.scope.tracker.close();
@@ -257,9 +277,11 @@ impl Producer {
 impl Shared {
     fn check_open(&self) -> Result<(), SendError> {
         if self.closed.load(Ordering::Relaxed) {
-            Err(SendError::Closed)
-        } else {
-            Ok(())
+            return Err(SendError::Closed);
+        }
+        match &self.transactional {
+            Some(transactional) if !transactional.is_open() => Err(SendError::NoTransaction),
+            _ => Ok(()),
         }
     }
 

@@ -14,6 +14,7 @@ use super::accumulator::{Accumulator, PartitionQueue, TopicQueue};
 use super::batch::Batch;
 use super::idempotence::Identification;
 use super::ledger::Ledger;
+use super::transaction::Transactional;
 use crate::config::{Acks, ProducerConfig};
 use crate::error::DeliveryError;
 use crate::metadata::Metadata;
@@ -31,6 +32,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) nodes: &'a HashMap<i32, bool>,
     /// Someone waits for memory: nothing lingers.
     pub(crate) pressed: bool,
+    /// The transaction that batches belong to, with a `transactional.id`.
+    pub(crate) transaction: Option<&'a Transactional>,
 }
 
 /// One batch for one partition.
@@ -86,7 +89,7 @@ impl Plan {
             plan.look_at_topic(name, topic, ledger, situation);
             for (partition, queue) in &mut topic.partitions {
                 let leader = plan.look_at_partition((name, *partition), queue, situation);
-                renumber(queue, identity);
+                renumber(queue, identity, situation.transaction.is_some());
                 if let (Some(leader), Some(front)) = (leader, queue.batches.front()) {
                     let (topic, partition) = (name.clone(), *partition);
                     candidates.push(Candidate {
@@ -325,6 +328,11 @@ impl Plan {
             if !may_go(queue, leader, identity) {
                 return;
             }
+            if let Some(transaction) = situation.transaction
+                && !transaction.admits(&topic, partition)
+            {
+                return;
+            }
         } else if situation.config.acks != Acks::None && !queue.in_flight.is_empty() {
             return;
         }
@@ -340,6 +348,7 @@ impl Plan {
         queue.in_flight_node = leader;
         *used += batch.size();
         batch.closed = true;
+        batch.transactional = situation.transaction.is_some();
         self.requests.entry(leader).or_default().push(Item {
             topic,
             partition,
@@ -373,16 +382,22 @@ fn may_go(queue: &mut PartitionQueue, leader: i32, identity: super::idempotence:
 }
 
 /// Numbers a partition's batches anew after a gap, once none is in flight (KIP-360).
-fn renumber(queue: &mut PartitionQueue, identity: &mut Identification) {
+///
+/// In a transaction the abort brings the next epoch.
+fn renumber(queue: &mut PartitionQueue, identity: &mut Identification, transactional: bool) {
     if !queue.numbering.broken || !queue.in_flight.is_empty() {
         return;
     }
-    if let Some(used) = queue.numbering.producer {
+    let used = queue.numbering.producer;
+    if let Some(used) = used.filter(|_| !transactional) {
         identity.bump(used);
     }
     let Some(identity) = identity.known() else {
         return;
     };
+    if transactional && used == Some(identity) {
+        return;
+    }
     queue.numbering.restart(identity);
     for batch in &mut queue.batches {
         if batch.sequence.is_some() {

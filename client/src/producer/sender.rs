@@ -34,6 +34,10 @@ const BY_TOPIC_ID: i16 = 13;
 /// First version of Produce that takes zstd (KIP-110).
 const WITH_ZSTD: i16 = 7;
 
+/// Last version of Produce under the first protocol of transactions: later ones add partitions by
+/// themselves (KIP-890).
+const TRANSACTIONS_V1_MAX: i16 = 11;
+
 /// The task's own state.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -161,6 +165,13 @@ impl Sender {
                 (*id, rested && node.in_flight < max)
             })
             .collect();
+        if let Some(transactional) = &self.shared.transactional {
+            let (identity, discards) = transactional.peek(|e| (e.identity(), e.discards()));
+            self.identity = identity.map_or(Identification::Asked, Identification::Known);
+            if discards {
+                self.shared.fail_all(&DeliveryError::Aborted);
+            }
+        }
         let metadata = self.shared.cluster.metadata();
         let situation = Situation {
             now,
@@ -168,6 +179,7 @@ impl Sender {
             metadata: &metadata,
             nodes: &nodes,
             pressed: self.shared.waiting.load(Ordering::Relaxed) > 0,
+            transaction: self.shared.transactional.as_deref(),
         };
         Plan::make(
             &mut self.shared.accumulator.lock(),
@@ -269,7 +281,14 @@ impl Sender {
         let metadata = self.shared.cluster.metadata();
         let id_of = |topic: &str| metadata.topic(topic).map_or(Uuid::ZERO, |topic| topic.id);
         let has_ids = items.iter().all(|item| !id_of(&item.topic).is_zero());
-        let limit = if has_ids { i16::MAX } else { BY_TOPIC_ID - 1 };
+        let mut limit = if has_ids { i16::MAX } else { BY_TOPIC_ID - 1 };
+        let transactional = self.shared.transactional.clone();
+        if transactional
+            .as_ref()
+            .is_some_and(|t| !t.peek(|e| e.is_v2()))
+        {
+            limit = limit.min(TRANSACTIONS_V1_MAX);
+        }
         let version = connection.version_up_to::<ProduceRequest>(limit)?;
         let mut topic_data: Vec<TopicProduceData> = Vec::new();
         let mut sendable = Vec::with_capacity(items.len());
@@ -307,7 +326,7 @@ impl Sender {
         *items = sendable;
         let timeout = self.shared.config.client.request_timeout;
         let request = ProduceRequest {
-            transactional_id: None,
+            transactional_id: transactional.map(|t| (*t.id).into()),
             acks: self.shared.config.acks.code(),
             timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
             topic_data,

@@ -3,6 +3,8 @@
 //! Invariant: a batch leaves the in-flight list exactly once, and is then stored, put back in its
 //! place, or failed. Step 5 of the hallway.
 
+use std::time::Duration;
+
 use logway_protocol::error_code::ErrorCode;
 use logway_protocol::message::produce::{PartitionProduceResponse, ProduceResponse};
 use tokio::time::Instant;
@@ -17,6 +19,9 @@ use super::verdict::{Verdict, judge};
 use crate::backoff;
 use crate::config::Acks;
 use crate::error::{DeliveryError, RequestError};
+
+/// Pause while the markers of the transaction before are being written.
+const CONCURRENT_PAUSE: Duration = Duration::from_millis(20);
 
 impl Sender {
     /// Settles every item of a request.
@@ -164,7 +169,11 @@ impl Sender {
         self.land(&item);
         let client = &self.shared.config.client;
         let failures = item.batch.attempts;
-        let pause = backoff::pause(client.retry_backoff, client.retry_backoff_max, failures);
+        let pause = if code == Some(ErrorCode::ConcurrentTransactions) {
+            CONCURRENT_PAUSE
+        } else {
+            backoff::pause(client.retry_backoff, client.retry_backoff_max, failures)
+        };
         item.batch.attempts = failures.saturating_add(1);
         item.batch.corrupt += u32::from(code == Some(ErrorCode::CorruptMessage));
         item.batch.not_before = Some(Instant::now() + pause);
@@ -234,6 +243,9 @@ impl super::Shared {
             u64::from(batch.records),
             std::sync::atomic::Ordering::Relaxed,
         );
+        if let Some(transactional) = &self.transactional {
+            transactional.batch_failed(error, batch.sequence.is_some());
+        }
         self.answer(batch, &Answer::Failed(error.clone()));
     }
 

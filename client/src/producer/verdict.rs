@@ -1,6 +1,7 @@
 //! What a broker's answer means for a batch.
 //!
 //! Invariant: only what can pass or be mended is tried again; what is tried again keeps its place.
+//! The numbers of a transaction are never mended: it is aborted.
 //! Step 5 of the hallway.
 
 use std::sync::Arc;
@@ -62,12 +63,12 @@ pub(crate) fn judge(
             Verdict::Retry
         }
         ErrorCode::OutOfOrderSequenceNumber | ErrorCode::UnknownProducerId
-            if batch.sequence.is_some() =>
+            if batch.sequence.is_some() && !batch.transactional =>
         {
             Verdict::Renumber
         }
         ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping
-            if batch.sequence.is_some() =>
+            if batch.sequence.is_some() && !batch.transactional =>
         {
             Verdict::NewIdentity
         }

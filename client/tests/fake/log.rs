@@ -15,6 +15,8 @@ pub(crate) struct Log {
     batches: Vec<(i64, Bytes)>,
     end: i64,
     producers: HashMap<i64, Producer>,
+    /// Ends of transactions: offset, producer, whether it is a commit.
+    markers: Vec<(i64, i64, bool)>,
     /// Refuse a producer that is not known and does not begin at 0. Kafka before 2.5 did; later
     /// ones take any number from a producer they do not know.
     pub(crate) is_strict: bool,
@@ -130,6 +132,36 @@ impl Log {
         for (_, batch) in &self.batches {
             for record in decode_records(batch, usize::MAX).unwrap() {
                 values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            }
+        }
+        values
+    }
+
+    /// Writes a marker; batches of an older epoch that are still on their way are fenced by it.
+    pub(crate) fn end_transaction(&mut self, id: i64, epoch: i16, commit: bool) {
+        if let Some(producer) = self.producers.get_mut(&id)
+            && producer.epoch != epoch
+        {
+            *producer = Producer {
+                epoch,
+                last: VecDeque::new(),
+            };
+        }
+        self.markers.push((self.end, id, commit));
+        self.end += 1;
+    }
+
+    /// Values as readers of committed records see them.
+    pub(crate) fn committed(&self) -> Vec<String> {
+        let mut values = Vec::new();
+        for (offset, batch) in &self.batches {
+            let header = BatchHeader::decode(batch).unwrap();
+            let mut markers = self.markers.iter();
+            let marker = markers.find(|(at, id, _)| at > offset && *id == header.producer_id);
+            if !header.is_transactional() || marker.is_some_and(|(_, _, commit)| *commit) {
+                for record in decode_records(batch, usize::MAX).unwrap() {
+                    values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+                }
             }
         }
         values

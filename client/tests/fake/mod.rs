@@ -1,9 +1,10 @@
 //! A small cluster inside the test process that misbehaves on demand.
 //!
 //! It speaks enough of the protocol for producers and consumers without a group, keeps idempotent
-//! producers' numbers as strictly as Kafka does, and serves the requests of a connection in order.
+//! and transactional producers' numbers as strictly as Kafka does, and serves the requests of a connection in order.
 
 mod log;
+mod transaction;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,10 +16,16 @@ use logway_client::ClientConfig;
 use logway_protocol::api_key::ApiKey;
 use logway_protocol::error_code::ErrorCode;
 use logway_protocol::header::{decode_request_header, encode_response};
-use logway_protocol::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use logway_protocol::message::add_offsets_to_txn::AddOffsetsToTxnRequest;
+use logway_protocol::message::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use logway_protocol::message::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey,
+};
+use logway_protocol::message::end_txn::EndTxnRequest;
 use logway_protocol::message::fetch::{
     FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
+use logway_protocol::message::find_coordinator::{Coordinator as Found, FindCoordinatorResponse};
 use logway_protocol::message::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use logway_protocol::message::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -30,6 +37,7 @@ use logway_protocol::message::metadata::{
 use logway_protocol::message::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
+use logway_protocol::message::txn_offset_commit::TxnOffsetCommitRequest;
 use logway_protocol::message::{Message, Request};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,6 +47,8 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use log::Log;
 
+/// First version of Produce that adds partitions to transactions.
+const PRODUCE_V2: i16 = 12;
 /// The one topic there is.
 pub(crate) const TOPIC: &str = "t";
 
@@ -87,9 +97,15 @@ pub(crate) struct State {
     pub(crate) leaders: Vec<(usize, i32)>,
     pub(crate) logs: Vec<Log>,
     next_producer: i64,
+    /// The produce request being served adds partitions by itself (KIP-890).
+    produce_v2: bool,
     pub(crate) requests: HashMap<ApiKey, usize>,
     /// Largest batch taken, in bytes.
     pub(crate) batch_max: usize,
+    /// The coordinator of the one transactional id.
+    pub(crate) transactions: transaction::Coordinator,
+    /// Level of the feature `transaction.version`.
+    pub(crate) transaction_version: i16,
     /// Versions not spoken, to play an older broker.
     pub(crate) version_max: HashMap<ApiKey, i16>,
 }
@@ -125,8 +141,11 @@ impl Fake {
                 leaders: (0..partitions).map(|p| (p % nodes, 0)).collect(),
                 logs: (0..partitions).map(|_| Log::default()).collect(),
                 next_producer: 1000,
+                produce_v2: false,
                 requests: HashMap::new(),
                 batch_max: usize::MAX,
+                transactions: transaction::Coordinator::default(),
+                transaction_version: 0,
                 version_max: HashMap::new(),
             }),
         });
@@ -251,7 +270,13 @@ impl State {
                 write(asked, &self.metadata(&request, &shared.addresses))
             }
             ApiKey::InitProducerId => {
-                InitProducerIdRequest::decode_version(body, version).unwrap();
+                let request = InitProducerIdRequest::decode_version(body, version).unwrap();
+                if request.transactional_id.is_some() && !matches!(fault, Fault::Refuse(_)) {
+                    return Some(write(
+                        asked,
+                        &self.transactions.init(&request, &mut self.logs),
+                    ));
+                }
                 self.next_producer += 1;
                 let mut response = InitProducerIdResponse {
                     producer_id: self.next_producer,
@@ -265,6 +290,7 @@ impl State {
             ApiKey::Produce => {
                 let request = ProduceRequest::decode_version(body, version).unwrap();
                 let acks = request.acks;
+                self.produce_v2 = version >= PRODUCE_V2;
                 let response = self.produce(&request, node, fault);
                 if acks == 0 {
                     return None;
@@ -279,8 +305,64 @@ impl State {
                 let request = FetchRequest::decode_version(body, version).unwrap();
                 write(asked, &self.fetch(&request, node, fault))
             }
+            ApiKey::FindCoordinator => write(asked, &find_coordinator(&shared.addresses[0])),
+            ApiKey::AddPartitionsToTxn
+            | ApiKey::AddOffsetsToTxn
+            | ApiKey::TxnOffsetCommit
+            | ApiKey::EndTxn => self.transaction(asked, body, fault),
             other => panic!("the fake does not speak {other:?}"),
         })
+    }
+
+    fn transaction(&mut self, asked: Asked, body: Bytes, fault: Fault) -> Bytes {
+        let (api, (version, _)) = asked;
+        let coordinator = &mut self.transactions;
+        let refused = match fault {
+            Fault::Refuse(code) => code.code(),
+            _ => 0,
+        };
+        match api {
+            ApiKey::AddPartitionsToTxn => {
+                let request = AddPartitionsToTxnRequest::decode_version(body, version).unwrap();
+                let mut response = coordinator.add_partitions(&request);
+                if refused != 0 {
+                    for topic in &mut response.results_by_topic_v3_and_below {
+                        for result in &mut topic.results_by_partition {
+                            result.partition_error_code = refused;
+                        }
+                    }
+                }
+                write(asked, &response)
+            }
+            ApiKey::AddOffsetsToTxn => {
+                let request = AddOffsetsToTxnRequest::decode_version(body, version).unwrap();
+                let mut response = coordinator.add_group(&request);
+                response.error_code = response.error_code.max(refused);
+                write(asked, &response)
+            }
+            ApiKey::TxnOffsetCommit => {
+                let request = TxnOffsetCommitRequest::decode_version(body, version).unwrap();
+                let mut response = coordinator.commit_offsets(&request, version);
+                for topic in response.topics.iter_mut().filter(|_| refused != 0) {
+                    for result in &mut topic.partitions {
+                        result.error_code = refused;
+                    }
+                }
+                write(asked, &response)
+            }
+            _ => {
+                let request = EndTxnRequest::decode_version(body, version).unwrap();
+                if refused != 0 {
+                    // Nothing is done.
+                    let response = logway_protocol::message::end_txn::EndTxnResponse {
+                        error_code: refused,
+                        ..Default::default()
+                    };
+                    return write(asked, &response);
+                }
+                write(asked, &coordinator.end(&request, version, &mut self.logs))
+            }
+        }
     }
 
     fn api_versions(&self, asked: Asked, body: Bytes) -> Bytes {
@@ -292,6 +374,11 @@ impl State {
             ApiKey::Metadata,
             ApiKey::ApiVersions,
             ApiKey::InitProducerId,
+            ApiKey::FindCoordinator,
+            ApiKey::AddPartitionsToTxn,
+            ApiKey::AddOffsetsToTxn,
+            ApiKey::TxnOffsetCommit,
+            ApiKey::EndTxn,
         ];
         let spoken = |key: ApiKey| {
             let known = key.versions().unwrap();
@@ -317,6 +404,12 @@ impl State {
             asked,
             &ApiVersionsResponse {
                 api_keys,
+                finalized_features_epoch: 1,
+                finalized_features: vec![FinalizedFeatureKey {
+                    name: "transaction.version".into(),
+                    max_version_level: self.transaction_version,
+                    min_version_level: 0,
+                }],
                 ..Default::default()
             },
         )
@@ -403,6 +496,12 @@ impl State {
         self.check_leader(at, node, fault)?;
         if records.len() > self.batch_max {
             return Err(ErrorCode::MessageTooLarge);
+        }
+        let header = logway_protocol::batch::BatchHeader::decode(records).unwrap();
+        if header.is_transactional() {
+            let producer = (header.producer_id, header.producer_epoch);
+            self.transactions
+                .admit(partition, producer, self.produce_v2)?;
         }
         self.logs[at].append(records)
     }
@@ -493,6 +592,19 @@ impl State {
 
 fn write<M: Message>((api, (version, correlation_id)): Asked, response: &M) -> Bytes {
     encode_response(api, version, correlation_id, response).unwrap()
+}
+
+/// Everything is coordinated by the first node.
+fn find_coordinator(address: &SocketAddr) -> FindCoordinatorResponse {
+    FindCoordinatorResponse {
+        coordinators: vec![Found {
+            node_id: 0,
+            host: address.ip().to_string().into(),
+            port: address.port().into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
 }
 
 /// Keeps the request types tied to their keys.

@@ -8,7 +8,9 @@ use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, Prod
 
 mod admin;
 mod consume;
+mod groups;
 mod produce;
+mod transactions;
 
 /// Longest a step of a scenario may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +55,8 @@ pub(crate) async fn create(client: &ClientConfig, topic: &str, partitions: i32) 
     let admin = logway_client::Admin::new(client.clone()).unwrap();
     let topic = logway_client::NewTopic {
         partitions,
+        // The records of `fill` are from 1970, and retention would take them.
+        configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
         ..logway_client::NewTopic::new(topic)
     };
     admin.create_topic(topic).await.unwrap();

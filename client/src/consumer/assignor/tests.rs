@@ -15,6 +15,8 @@ fn member(id: &str, topics: &[&str]) -> Member {
         id: id.into(),
         instance_id: None,
         topics,
+        owned: Vec::new(),
+        generation: -1,
     }
 }
 
@@ -100,39 +102,170 @@ fn groups() -> impl Strategy<Value = (Vec<BTreeSet<usize>>, Vec<usize>)> {
     })
 }
 
+fn name(topic: usize) -> Arc<str> {
+    format!("t{topic}").into()
+}
+
+fn named(topics: &[usize]) -> BTreeMap<Arc<str>, usize> {
+    let topics = topics.iter().enumerate();
+    topics.map(|(topic, count)| (name(topic), *count)).collect()
+}
+
+fn wanting(members: &[BTreeSet<usize>]) -> Vec<Member> {
+    let members = members.iter().enumerate();
+    members
+        .map(|(at, wants)| Member {
+            id: format!("m{at}").into(),
+            instance_id: None,
+            topics: wants.iter().map(|topic| name(*topic)).collect(),
+            owned: Vec::new(),
+            generation: -1,
+        })
+        .collect()
+}
+
+/// One owner for each partition that someone wants, who wants it; but for `missing`.
+fn check(
+    members: &[Member],
+    counts: &BTreeMap<Arc<str>, usize>,
+    (shares, missing): (&Shares, usize),
+) -> Result<(), TestCaseError> {
+    let mut owned = BTreeSet::new();
+    for member in members {
+        for partition in &shares[&member.id] {
+            prop_assert!(member.topics.contains(&partition.topic));
+            let number = usize::try_from(partition.partition).unwrap();
+            prop_assert!(number < counts[&partition.topic]);
+            prop_assert!(owned.insert(partition.clone()), "{} twice", partition);
+        }
+    }
+    let wanted: usize = counts
+        .iter()
+        .filter(|(topic, _)| members.iter().any(|m| m.topics.contains(*topic)))
+        .map(|(_, count)| count)
+        .sum();
+    prop_assert_eq!(owned.len() + missing, wanted);
+    Ok(())
+}
+
+/// No partition could go to someone with at least two less.
+fn check_balance(members: &[Member], shares: &Shares) -> Result<(), TestCaseError> {
+    for owner in members {
+        for partition in &shares[&owner.id] {
+            for other in members
+                .iter()
+                .filter(|m| m.topics.contains(&partition.topic))
+            {
+                let (has, other) = (shares[&owner.id].len(), shares[&other.id].len());
+                prop_assert!(has < other + 2, "{} of {} beside {}", partition, has, other);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn moved(before: &Shares, after: &Shares) -> usize {
+    let kept = after.iter().flat_map(|(member, share)| {
+        let had = before.get(member).map_or(&[][..], Vec::as_slice);
+        share
+            .iter()
+            .filter(move |partition| had.contains(partition))
+    });
+    after.values().map(Vec::len).sum::<usize>() - kept.count()
+}
+
 proptest! {
     #[test]
     fn every_partition_has_one_owner_who_wants_it((members, topics) in groups()) {
-        let name = |topic: usize| -> Arc<str> { format!("t{topic}").into() };
-        let counts: BTreeMap<_, _> =
-            topics.iter().enumerate().map(|(topic, count)| (name(topic), *count)).collect();
-        let members: Vec<Member> = members
-            .iter()
-            .enumerate()
-            .map(|(at, wants)| Member {
-                id: format!("m{at}").into(),
-                instance_id: None,
-                topics: wants.iter().map(|topic| name(*topic)).collect(),
-            })
-            .collect();
-        for assignor in [Assignor::Range, Assignor::RoundRobin] {
+        let (counts, members) = (named(&topics), wanting(&members));
+        for assignor in [
+            Assignor::Range,
+            Assignor::RoundRobin,
+            Assignor::Sticky,
+            Assignor::CooperativeSticky,
+        ] {
             let shares = assign(assignor, &members, &counts);
-            let mut owned = BTreeSet::new();
-            for member in &members {
-                for partition in &shares[&member.id] {
-                    prop_assert!(member.topics.contains(&partition.topic));
-                    prop_assert!(owned.insert(partition.clone()), "{} twice", partition);
-                }
-            }
-            let wanted: usize = counts
-                .iter()
-                .filter(|(topic, _)| members.iter().any(|m| m.topics.contains(*topic)))
-                .map(|(_, count)| count)
-                .sum();
-            prop_assert_eq!(owned.len(), wanted);
+            check(&members, &counts, (&shares, 0))?;
             let mut reversed = members.clone();
             reversed.reverse();
             prop_assert_eq!(assign(assignor, &reversed, &counts), shares);
         }
+    }
+
+    /// Members claim what they like, true or not.
+    #[test]
+    fn claims_of_any_kind_give_a_balanced_assignment(
+        (members, topics) in groups(),
+        claims in proptest::collection::vec((0..8_usize, 0..5_usize, 0..14_i32, -1..3_i32), 0..40),
+    ) {
+        let (counts, mut members) = (named(&topics), wanting(&members));
+        let number = members.len();
+        for (member, topic, partition, generation) in claims {
+            let member = &mut members[member % number];
+            member.owned.push(TopicPartition::new(name(topic), partition));
+            member.generation = generation;
+        }
+        let shares = assign(Assignor::Sticky, &members, &counts);
+        check(&members, &counts, (&shares, 0))?;
+        check_balance(&members, &shares)?;
+        // Nobody gets, in one generation, what another one has.
+        let shares = assign(Assignor::CooperativeSticky, &members, &counts);
+        for member in &members {
+            for partition in &shares[&member.id] {
+                let others = members.iter().filter(|other| other.id != member.id);
+                let mut others = others.filter(|other| other.owned.contains(partition));
+                prop_assert!(others.next().is_none(), "{} is owned", partition);
+            }
+        }
+    }
+
+    /// A group of equal members that loses and gains some: balanced within one, nobody loses more
+    /// than balance asks for, and two cooperative generations are enough.
+    #[test]
+    fn members_keep_what_balance_lets_them_keep(
+        topics in proptest::collection::vec(0_usize..12, 1..4),
+        before in 1..8_usize,
+        gone in proptest::collection::btree_set(0..8_usize, 0..4),
+        joined in 0..4_usize,
+    ) {
+        let counts = named(&topics);
+        let all: BTreeSet<usize> = (0..topics.len()).collect();
+        let members = wanting(&vec![all.clone(); before]);
+        let first = assign(Assignor::Sticky, &members, &counts);
+        let mut later: Vec<Member> = wanting(&vec![all; before + joined])
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| !gone.contains(at))
+            .map(|(_, member)| member)
+            .collect();
+        if later.is_empty() {
+            return Ok(());
+        }
+        let with_owned = |members: &mut Vec<Member>, shares: &Shares, generation| {
+            for member in members {
+                member.owned = shares.get(&member.id).cloned().unwrap_or_default();
+                member.generation = generation;
+            }
+        };
+        with_owned(&mut later, &first, 1);
+        let total: usize = topics.iter().sum();
+        let (least, larger) = (total / later.len(), total % later.len());
+        let second = assign(Assignor::Sticky, &later, &counts);
+        let loads: Vec<usize> = second.values().map(Vec::len).collect();
+        prop_assert!(loads.iter().all(|load| (least..=least + 1).contains(load)), "{:?}", loads);
+        // The best anyone can do: the largest shares stay as large as they may.
+        let mut had: Vec<usize> = later.iter().map(|member| member.owned.len()).collect();
+        had.sort_unstable_by(|a, b| b.cmp(a));
+        let kept = had.iter().enumerate();
+        let kept = kept.map(|(at, had)| (*had).min(least + usize::from(at < larger)));
+        prop_assert_eq!(moved(&first, &second), total - kept.sum::<usize>());
+
+        let one = assign(Assignor::CooperativeSticky, &later, &counts);
+        with_owned(&mut later, &one, 2);
+        let two = assign(Assignor::CooperativeSticky, &later, &counts);
+        check(&later, &counts, (&two, 0))?;
+        check_balance(&later, &two)?;
+        with_owned(&mut later, &two, 3);
+        prop_assert_eq!(moved(&two, &assign(Assignor::CooperativeSticky, &later, &counts)), 0);
     }
 }

@@ -20,11 +20,11 @@ use super::{Generation, Group, WITH_INSTANCE};
 use crate::cluster::Lane;
 use crate::config::Assignor;
 use crate::consumer::assignor::{Member, Shares, assign};
-use crate::consumer::coordinator::Failure;
 use crate::consumer::record::GroupMetadata;
 use crate::consumer::subscription::{
-    decode_assignment, decode_subscription, encode_assignment, encode_subscription,
+    Subscription, decode_assignment, decode_subscription, encode_assignment, encode_subscription,
 };
+use crate::coordinator::Failure;
 use crate::error::{ConsumeError, RequestError};
 
 /// Beyond the rebalance timeout, within which the coordinator answers a join.
@@ -41,8 +41,10 @@ impl Group {
     /// Joins, however long it takes; an error is a refusal for good.
     pub(super) async fn join(&mut self) -> Result<Generation, ConsumeError> {
         loop {
-            self.shared.state.lock().membership = None;
-            let topics = self.topics.borrow_and_update().clone();
+            if !self.cooperative {
+                self.shared.state.lock().membership = None;
+            }
+            let topics = self.wanted.borrow_and_update().topics.clone();
             self.shared.cluster.follow(topics.iter().cloned());
             let failure = match self.try_join(&topics).await {
                 Ok(generation) => {
@@ -53,8 +55,14 @@ impl Group {
             };
             debug!(target: "logway_client", ?failure, group = %self.coordinator.group(), "not joined");
             match failure {
-                Failure::Code(ErrorCode::UnknownMemberId) => self.member_id = "".into(),
-                Failure::Code(ErrorCode::IllegalGeneration | ErrorCode::RebalanceInProgress) => {}
+                Failure::Code(ErrorCode::UnknownMemberId) => {
+                    self.member_id = "".into();
+                    let _rejoin = self.lost();
+                }
+                Failure::Code(ErrorCode::IllegalGeneration) => {
+                    let _rejoin = self.lost();
+                }
+                Failure::Code(ErrorCode::RebalanceInProgress) => {}
                 failure if failure.is_retriable() => {}
                 Failure::Code(code) => {
                     let group = self.coordinator.group().clone();
@@ -74,7 +82,11 @@ impl Group {
         }
         let joined = joined?;
         let is_leader = *joined.leader == *joined.member_id;
-        let (shares, counts) = if is_leader {
+        let (shares, counts) = if is_leader && joined.skip_assignment {
+            // A static member that came back: what it gave out before still holds (KIP-814).
+            let (_, counts) = self.share_out(&joined).await;
+            (Shares::new(), Some(counts))
+        } else if is_leader {
             let (shares, counts) = self.share_out(&joined).await;
             (shares, Some(counts))
         } else {
@@ -93,6 +105,12 @@ impl Group {
             group_id: self.coordinator.group().clone(),
             generation: id,
             member_id: self.member_id.clone(),
+            instance_id: self
+                .shared
+                .config
+                .group_instance_id
+                .as_deref()
+                .map(Arc::from),
         };
         // The leader follows the topics of all members, to notice when they grow.
         let all = counts
@@ -101,22 +119,55 @@ impl Group {
             .chain(topics)
             .cloned();
         self.shared.cluster.follow(all);
-        self.shared.state.lock().install(assignment, membership);
+        self.previous = (assignment.clone(), id);
+        let mut state = self.shared.state.lock();
+        let difference = if self.cooperative {
+            Some(state.install_difference(&assignment, membership))
+        } else {
+            state.install(assignment, membership);
+            None
+        };
+        drop(state);
         self.shared.ready.notify_one();
-        Ok(Generation { id, counts })
+        Ok(Generation {
+            id,
+            counts,
+            difference,
+        })
     }
 
     async fn ask_to_join(&mut self, topics: &[Arc<str>]) -> Result<JoinGroupResponse, Failure> {
         let config = self.shared.config.clone();
-        let metadata = encode_subscription(topics).map_err(|source| self.unwritable(source))?;
-        let protocols = config
-            .partition_assignors
-            .iter()
-            .map(|assignor| JoinGroupRequestProtocol {
+        let mut subscription = Subscription {
+            topics: topics.to_vec(),
+            owned: self.previous.0.clone(),
+            generation: self.previous.1,
+        };
+        if self.cooperative {
+            subscription.owned = self
+                .shared
+                .state
+                .lock()
+                .partitions
+                .keys()
+                .cloned()
+                .collect();
+        }
+        let mut protocols = Vec::with_capacity(config.partition_assignors.len());
+        for assignor in &config.partition_assignors {
+            if *assignor == Assignor::CooperativeSticky && !self.cooperative {
+                // Everything was given up before this join.
+                subscription.owned.clear();
+            } else if *assignor == Assignor::Sticky {
+                subscription.owned = self.previous.0.clone();
+            }
+            let rack = config.client_rack.as_deref();
+            let metadata = encode_subscription(&subscription, *assignor, rack);
+            protocols.push(JoinGroupRequestProtocol {
                 name: assignor.name().into(),
-                metadata: metadata.clone(),
-            })
-            .collect();
+                metadata: metadata.map_err(|source| self.unwritable(source))?,
+            });
+        }
         let timeout = (config.max_poll_interval + JOIN_MARGIN).max(config.client.request_timeout);
         let build = |version| JoinGroupRequest {
             group_id: (**self.coordinator.group()).into(),
@@ -181,17 +232,29 @@ impl Group {
 
     /// What each member gets, and the partition counts that this rests on.
     async fn share_out(&self, joined: &JoinGroupResponse) -> (Shares, BTreeMap<Arc<str>, usize>) {
+        let chosen = joined
+            .protocol_name
+            .as_deref()
+            .and_then(Assignor::from_name);
         let members: Vec<Member> = joined
             .members
             .iter()
-            .map(|member| Member {
-                id: (*member.member_id).into(),
-                instance_id: member.group_instance_id.as_ref().map(|id| (**id).into()),
+            .map(|member| {
+                let said = decode_subscription(member.metadata.clone(), chosen);
+                let instance_id = member.group_instance_id.as_ref().map(|id| (**id).into());
                 // A member that cannot be understood gets nothing and stops nobody.
-                topics: decode_subscription(member.metadata.clone())
-                    .unwrap_or_default()
-                    .into_iter()
-                    .collect(),
+                let said = said.unwrap_or_else(|_| Subscription {
+                    topics: Vec::new(),
+                    owned: Vec::new(),
+                    generation: -1,
+                });
+                Member {
+                    id: (*member.member_id).into(),
+                    instance_id,
+                    topics: said.topics.into_iter().collect(),
+                    owned: said.owned,
+                    generation: said.generation,
+                }
             })
             .collect();
         let topics: BTreeSet<Arc<str>> = members
@@ -199,10 +262,6 @@ impl Group {
             .flat_map(|member| member.topics.iter().cloned())
             .collect();
         let counts = self.counts(&topics).await;
-        let chosen = joined
-            .protocol_name
-            .as_deref()
-            .and_then(Assignor::from_name);
         let existing: BTreeMap<_, _> = counts
             .iter()
             .filter(|(_, n)| **n > 0)

@@ -23,6 +23,7 @@ fn membership() -> GroupMetadata {
         group_id,
         generation: 1,
         member_id,
+        instance_id: None,
     }
 }
 
@@ -171,4 +172,49 @@ fn policies_for_positions_that_do_not_exist() {
             (place, _) => panic!("{place:?}"),
         }
     }
+}
+
+#[test]
+fn of_a_difference_only_what_goes_stops() {
+    let mut state = State::default();
+    let first = state.install_difference(&[tp(0), tp(1)], membership());
+    assert!(!first.revokes && first.told.is_none());
+    assert!(matches!(state.next_event(), Some(Polled::Assigned(new)) if new == [tp(0), tp(1)]));
+    state.acknowledge();
+    let offsets = [(tp(0), 7), (tp(1), 7)];
+    let given = state.assigned(&offsets);
+    state.seek(&tp(1), Start::Offset(5));
+    assert_eq!(
+        state.assigned(&offsets),
+        given,
+        "a seek is no new assignment"
+    );
+
+    let second = state.install_difference(&[tp(1), tp(2)], membership());
+    let mut told = second.told.unwrap();
+    assert!(second.revokes);
+    let hold = |state: &State, p| state.partitions[&tp(p)].hold;
+    assert_eq!(
+        [0, 1, 2].map(|p| hold(&state, p)),
+        [Hold::Revoking, Hold::None, Hold::New]
+    );
+    assert!(matches!(state.next_event(), Some(Polled::Revoked(gone)) if gone == [tp(0)]));
+    assert!(matches!(state.next_event(), Some(Polled::Assigned(new)) if new == [tp(2)]));
+    state.acknowledge();
+    told.try_recv().unwrap();
+    state.end_revoke_of();
+    assert_eq!(state.partitions.len(), 2);
+    assert_eq!(state.partitions[&tp(1)].position, Some(5));
+    assert_ne!(state.assigned(&offsets), given, "one of them went");
+
+    // What comes and goes unseen is never told; a loss tells what is known only.
+    state.install_difference(&[tp(1), tp(2), tp(3)], membership());
+    let third = state.install_difference(&[tp(1), tp(2)], membership());
+    assert!(third.revokes && third.told.is_none());
+    state.install_difference(&[tp(1), tp(2), tp(4)], membership());
+    assert!(!state.has_losses());
+    state.lose();
+    assert!(state.has_losses() && state.partitions.is_empty());
+    assert!(matches!(state.next_event(), Some(Polled::Lost(lost)) if lost == [tp(1), tp(2)]));
+    assert!(state.next_event().is_none() && !state.has_losses());
 }

@@ -90,6 +90,7 @@ impl Table {
             metadata: &self.metadata,
             nodes: &self.nodes,
             pressed: false,
+            transaction: None,
         };
         Plan::make(&mut self.accumulator, &mut self.identity, &situation)
     }

@@ -1,7 +1,7 @@
-//! The broker that looks after a group: finding it, and the requests about the group's offsets.
+//! The broker that looks after a group or a transactional id: finding it, and asking it.
 //!
 //! Invariant: each function here is one attempt; its caller decides about the next. A wrong or
-//! lost coordinator is forgotten at once. Step 10 of the hallway.
+//! lost coordinator is forgotten at once. Steps 5 and 10 of the hallway.
 
 use std::sync::Arc;
 
@@ -19,11 +19,17 @@ use crate::metadata::address_of;
 /// First version of FindCoordinator that takes several keys (KIP-699).
 const SEVERAL_KEYS: i16 = 4;
 
-/// A group's coordinator, as far as it is known.
+/// `key_type` of FindCoordinator for groups.
+const GROUP: i8 = 0;
+/// `key_type` of FindCoordinator for transactional ids (KIP-98).
+const TRANSACTION: i8 = 1;
+
+/// The coordinator of a group or a transactional id, as far as it is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinator {
     cluster: Cluster,
-    group: Arc<str>,
+    key: Arc<str>,
+    key_type: i8,
     known: Arc<Mutex<Option<Location>>>,
 }
 
@@ -56,16 +62,32 @@ impl From<RequestError> for Failure {
 }
 
 impl Coordinator {
+    /// The coordinator of a group.
     pub(crate) fn new(cluster: Cluster, group: Arc<str>) -> Self {
         Self {
             cluster,
-            group,
+            key: group,
+            key_type: GROUP,
             known: Arc::default(),
         }
     }
 
+    /// The coordinator of a transactional id.
+    pub(crate) fn of_transactions(cluster: Cluster, transactional_id: Arc<str>) -> Self {
+        Self {
+            key_type: TRANSACTION,
+            ..Self::new(cluster, transactional_id)
+        }
+    }
+
+    /// The group's name.
     pub(crate) fn group(&self) -> &Arc<str> {
-        &self.group
+        &self.key
+    }
+
+    /// How long one request may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.cluster.config().request_timeout
     }
 
     /// Asks for the coordinator anew next time.
@@ -108,8 +130,19 @@ impl Coordinator {
         timeout: Duration,
         build: impl FnOnce(i16) -> R,
     ) -> Result<R::Response, Failure> {
+        self.call_up_to(lane, timeout, i16::MAX, build).await
+    }
+
+    /// One request to the coordinator, in no higher version than `limit`.
+    pub(crate) async fn call_up_to<R: Request>(
+        &self,
+        lane: Lane,
+        timeout: Duration,
+        limit: i16,
+        build: impl FnOnce(i16) -> R,
+    ) -> Result<R::Response, Failure> {
         let connection = self.connection(lane).await?;
-        let version = connection.version::<R>()?;
+        let version = connection.version_up_to::<R>(limit)?;
         let answer = match connection.start(version, &build(version), timeout).await {
             Ok(answer) => answer.await,
             Err(error) => Err(error),
@@ -123,11 +156,14 @@ impl Coordinator {
     async fn find(&self) -> Result<Location, Failure> {
         let connection = self.cluster.any().await?;
         let version = connection.version::<FindCoordinatorRequest>()?;
-        let mut request = FindCoordinatorRequest::default();
+        let mut request = FindCoordinatorRequest {
+            key_type: self.key_type,
+            ..Default::default()
+        };
         if version >= SEVERAL_KEYS {
-            request.coordinator_keys = vec![(*self.group).into()];
+            request.coordinator_keys = vec![(*self.key).into()];
         } else {
-            request.key = (*self.group).into();
+            request.key = (*self.key).into();
         }
         let timeout = self.cluster.config().request_timeout;
         let response: FindCoordinatorResponse =
