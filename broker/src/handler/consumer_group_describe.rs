@@ -85,7 +85,7 @@ fn member(view: MemberView) -> Member {
         client_id: text(&member.client.id),
         client_host: text(&member.client.host),
         subscribed_topic_names: member.topics.iter().map(text).collect(),
-        subscribed_topic_regex: member.regex.as_ref().map(text),
+        subscribed_topic_regex: Some(member.regex.as_ref().map(text).unwrap_or_default()),
         assignment: assignment(view.assignment),
         target_assignment: assignment(view.target),
         member_type: kind,

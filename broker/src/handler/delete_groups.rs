@@ -32,9 +32,6 @@ pub(crate) async fn handle(
 }
 
 async fn delete(context: &Context, group_id: &Text) -> ErrorCode {
-    if group_id.is_empty() {
-        return ErrorCode::InvalidGroupId;
-    }
     let deleted = context.groups.delete_group(group_id).await;
     deleted.err().unwrap_or(ErrorCode::None)
 }

@@ -89,6 +89,7 @@ pub(crate) fn commit_request(group: &str, partition: i32, offset: i64) -> Offset
     let topic = OffsetCommitRequestTopic {
         name: Text::from("t"),
         partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
     };
     OffsetCommitRequest {
         group_id: Text::from(group),
@@ -119,6 +120,7 @@ async fn committed(client: &mut Client, version: i16, group: &str, partition: i3
     let topic = OffsetFetchRequestTopics {
         name,
         partition_indexes: vec![partition],
+        ..OffsetFetchRequestTopics::default()
     };
     let wanted = OffsetFetchRequestGroup {
         group_id: Text::from(group),

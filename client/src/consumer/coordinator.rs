@@ -18,6 +18,8 @@ use crate::metadata::address_of;
 
 /// First version of FindCoordinator that takes several keys (KIP-699).
 const SEVERAL_KEYS: i16 = 4;
+/// Last version of OffsetCommit and OffsetFetch that names topics; later ones take ids (KIP-848).
+const TOPICS_BY_NAME_UP_TO: i16 = 9;
 
 /// A group's coordinator, as far as it is known.
 #[derive(Debug, Clone)]
@@ -109,7 +111,7 @@ impl Coordinator {
         build: impl FnOnce(i16) -> R,
     ) -> Result<R::Response, Failure> {
         let connection = self.connection(lane).await?;
-        let version = connection.version::<R>()?;
+        let version = connection.version_up_to::<R>(TOPICS_BY_NAME_UP_TO)?;
         let answer = match connection.start(version, &build(version), timeout).await {
             Ok(answer) => answer.await,
             Err(error) => Err(error),

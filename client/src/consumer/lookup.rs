@@ -167,6 +167,7 @@ pub(crate) async fn committed(
                         OffsetFetchRequestTopics {
                             name: (*name).into(),
                             partition_indexes,
+                            ..Default::default()
                         }
                     });
                     topics.collect()
@@ -258,6 +259,7 @@ pub(crate) async fn commit(
                 .map(|(name, partitions)| OffsetCommitRequestTopic {
                     name: (*name).into(),
                     partitions,
+                    ..Default::default()
                 })
                 .collect(),
             ..Default::default()

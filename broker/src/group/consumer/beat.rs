@@ -140,7 +140,7 @@ impl ConsumerGroup {
         match self.members.get(&beat.member_id) {
             Some(member) => check_epoch(member, beat),
             None if beat.epoch == 0 => {
-                self.members.put(Member::new(beat.member_id.clone(), beat.client.clone()));
+                self.add(&beat.member_id, beat.client.clone());
                 Ok(())
             }
             None => {
@@ -159,7 +159,7 @@ impl ConsumerGroup {
         match holder {
             None => {
                 if !self.members.contains(&beat.member_id) {
-                    self.members.put(Member::new(beat.member_id.clone(), beat.client.clone()));
+                    self.add(&beat.member_id, beat.client.clone());
                 }
                 Ok(())
             }
@@ -176,6 +176,17 @@ impl ConsumerGroup {
                 Ok(())
             }
         }
+    }
+
+    /// Adds a member that has nothing and wants nothing yet.
+    pub(super) fn add(&mut self, id: &Arc<str>, client: ClientInfo) {
+        if self.members.is_empty() {
+            // A group without these has no records of its own yet.
+            self.mark(Part::Epoch);
+            self.mark(Part::TargetEpoch);
+        }
+        self.members.put(Member::new(id.clone(), client));
+        self.mark(Part::Member(id.clone()));
     }
 
     /// Gives what the member `old` was and has to the member `new`, which starts at epoch 0.
@@ -232,8 +243,11 @@ impl ConsumerGroup {
             return false;
         };
         let regex = member.regex != before.regex;
-        let wants = member.topics != before.topics || regex;
+        // What a new expression matches is found out elsewhere, and grows the epoch then.
+        let known = member.regex.as_ref().is_none_or(|regex| self.regexes.contains_key(regex));
+        let wants = member.topics != before.topics || (regex && known);
         let other = wants
+            || regex
             || member.instance_id != before.instance_id
             || member.rack_id != before.rack_id
             || member.assignor != before.assignor
@@ -265,6 +279,8 @@ fn check_epoch(member: &Member, beat: &Beat) -> Result<(), Refused> {
     };
     let side = match beat.epoch.cmp(&current.epoch) {
         std::cmp::Ordering::Equal => return Ok(()),
+        // It joins once more: a new start that kept its id.
+        std::cmp::Ordering::Less if beat.epoch == 0 => return Ok(()),
         std::cmp::Ordering::Less if beat.epoch == current.previous_epoch && within() => return Ok(()),
         std::cmp::Ordering::Less => "smaller",
         std::cmp::Ordering::Greater => "greater",

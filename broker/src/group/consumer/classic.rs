@@ -21,11 +21,9 @@ impl ConsumerGroup {
     pub(crate) fn step(&mut self, at: Moment<'_>, event: Event) -> Vec<ConsumerEffect> {
         match event {
             Event::Join(join) => {
-                let (waiter, id) = (join.waiter, join.member_id.clone());
+                let waiter = join.waiter;
                 if let Err(reply) = self.join(at, *join) {
-                    let id = id.unwrap_or_default();
-                    let reply = if reply.member_id.is_empty() { JoinReply { member_id: id, ..*reply } } else { *reply };
-                    self.refuse(waiter, Reply::Join(Box::new(reply)));
+                    self.refuse(waiter, Reply::Join(reply));
                 }
             }
             Event::Sync(sync) => {
@@ -86,7 +84,7 @@ impl ConsumerGroup {
         };
         self.answer(join.waiter, Reply::Join(Box::new(reply)));
         if downgrades {
-            self.begin_downgrade(Arc::from(""), false);
+            self.begin_downgrade(false);
         }
         Ok(())
     }
@@ -111,7 +109,7 @@ impl ConsumerGroup {
     fn admit_classic(&mut self, id: &Arc<str>, join: &Join, unknown: bool) -> Result<(), Refused> {
         let Some(instance_id) = &join.instance_id else {
             if !self.members.contains(id) {
-                self.members.put(Member::new(id.clone(), join.client.clone()));
+                self.add(id, join.client.clone());
             }
             return Ok(());
         };
@@ -120,7 +118,7 @@ impl ConsumerGroup {
         }
         match self.members.instance(instance_id).cloned() {
             Some(old) => self.replace(&old, id),
-            None => self.members.put(Member::new(id.clone(), join.client.clone())),
+            None => self.add(id, join.client.clone()),
         }
         Ok(())
     }

@@ -197,10 +197,10 @@ impl ConsumerGroup {
         self.renew_session(at.now, &id);
     }
 
-    /// The members for a classic group of this group's epoch, without `leaving`.
-    pub(crate) fn classic_members(&self, at: Moment<'_>, leaving: &str) -> Vec<ClassicView> {
-        let stay = self.members.iter().filter(|member| *member.id != *leaving);
-        stay.filter_map(|member| {
+    /// The members for a classic group of this group's epoch.
+    pub(crate) fn classic_members(&self, at: Moment<'_>) -> Vec<ClassicView> {
+        let members = self.members.iter();
+        members.filter_map(|member| {
             let terms = member.classic.as_ref()?;
             let first = terms.protocols.first();
             let version = first.map_or(0, |offer| version_of(&offer.metadata));

@@ -58,21 +58,30 @@ impl ConsumerGroup {
 
     /// Puts a member out. If only classic members remain the group becomes a classic one.
     pub(super) fn fence(&mut self, at: Moment<'_>, id: &Arc<str>) {
-        let remaining = self.members.len().saturating_sub(1);
+        self.put_out(at, std::slice::from_ref(id));
+    }
+
+    fn put_out(&mut self, at: Moment<'_>, ids: &[Arc<str>]) {
+        let out = |id: &Arc<str>| ids.contains(id);
+        let spoke = |id: &Arc<str>| self.members.get(id).is_some_and(|member| member.classic.is_none());
+        let remaining = self.members.iter().filter(|member| !out(&member.id)).count();
         let downgrades = self.rules.downgrade
-            && self.all_classic_except(id)
+            && ids.iter().any(spoke)
+            && self.members.iter().all(|member| out(&member.id) || member.classic.is_some())
             && (1..=self.rules.classic_max_size).contains(&remaining);
-        if downgrades {
-            return self.begin_downgrade(id.clone(), true);
+        for id in ids {
+            self.forget(id);
         }
-        self.forget(id);
+        if downgrades {
+            return self.begin_downgrade(true);
+        }
         self.after_removal(at);
     }
 
-    pub(super) fn begin_downgrade(&mut self, leaving: Arc<str>, rebalance: bool) {
+    pub(super) fn begin_downgrade(&mut self, rebalance: bool) {
         let answers = self.take_answers();
         self.downgrading = true;
-        let effect = ConsumerEffect::Downgrade { leaving, answers, rebalance };
+        let effect = ConsumerEffect::Downgrade { answers, rebalance };
         self.effects.push(effect);
     }
 
@@ -93,30 +102,27 @@ impl ConsumerGroup {
         self.bump();
     }
 
-    /// LeaveGroup: classic members go.
+    /// LeaveGroup: members go, whichever protocol they speak.
     pub(super) fn classic_leave(&mut self, at: Moment<'_>, waiter: Waiter, members: Vec<Leaving>) {
         let mut left = Vec::with_capacity(members.len());
-        let mut any = false;
+        let mut going = Vec::new();
         for leaving in members {
             let found = self.find_leaving(&leaving);
-            if let Ok(id) = &found {
-                self.forget(id);
-                any = true;
-            }
+            going.extend(found.iter().cloned());
             left.push(Left {
                 error: found.as_ref().err().map_or(ErrorCode::None, |refused| refused.error),
                 member_id: found.unwrap_or(leaving.member_id),
                 instance_id: leaving.instance_id,
             });
         }
-        if any {
-            self.after_removal(at);
-        }
         self.answer(waiter, Reply::Leave(left));
+        if !going.is_empty() {
+            self.put_out(at, &going);
+        }
     }
 
     fn find_leaving(&self, leaving: &Leaving) -> Result<Arc<str>, Refused> {
-        let unknown = || Refused::new(ErrorCode::UnknownMemberId, "no such classic member");
+        let unknown = || Refused::new(ErrorCode::UnknownMemberId, "no such member");
         let instance_id = leaving.instance_id.as_deref();
         let named = instance_id.filter(|_| leaving.member_id.is_empty());
         let id = match named {
@@ -124,8 +130,7 @@ impl ConsumerGroup {
             Some(instance_id) => self.members.instance(instance_id).ok_or_else(unknown)?.clone(),
             None => leaving.member_id.clone(),
         };
-        let member = self.check_member(&id, instance_id)?;
-        member.classic.as_ref().ok_or_else(unknown)?;
+        self.check_member(&id, instance_id)?;
         Ok(id)
     }
 }

@@ -55,6 +55,15 @@ pub(crate) struct Recorded {
     pub(crate) regexes: BTreeMap<Arc<str>, Resolved>,
 }
 
+/// Everything a member has, also what it still has to give up.
+fn held(current: &Current) -> Partitions {
+    let mut held = without_epochs(&current.assigned);
+    for (topic, of) in &current.revoking {
+        held.entry(*topic).or_default().extend(of.keys());
+    }
+    held
+}
+
 impl Recorded {
     /// Takes the next record; the last of a key decides.
     pub(crate) fn take(&mut self, fact: Fact) {
@@ -142,7 +151,7 @@ impl ConsumerGroup {
         };
         let members = self.members.iter().map(|member| MemberView {
             member: member.clone(),
-            assignment: shown(&without_epochs(&member.current.assigned)),
+            assignment: shown(&held(&member.current)),
             target: self.target.get(&member.id).map(shown).unwrap_or_default(),
         });
         ConsumerView {

@@ -43,6 +43,9 @@ pub(crate) use subscription::{Resolved, compile};
 use member::Members;
 use storing::Storing;
 
+/// The epoch of a group that nobody has asked anything of; as in Kafka 4.3.
+const FIRST_EPOCH: i32 = 1;
+
 /// Partitions by topic id.
 pub(crate) type Partitions = BTreeMap<Uuid, BTreeSet<i32>>;
 /// Partitions by topic id, each with the member epoch in which it was assigned (KIP-1251).
@@ -164,11 +167,11 @@ impl ConsumerGroup {
     pub(crate) fn new(rules: ConsumerRules, next_ticket: Ticket) -> ConsumerGroup {
         ConsumerGroup {
             rules,
-            epoch: 0,
+            epoch: FIRST_EPOCH,
             metadata_hash: 0,
             members: Members::default(),
             target: BTreeMap::new(),
-            target_epoch: 0,
+            target_epoch: FIRST_EPOCH,
             target_ms: 0,
             assigned_at: None,
             owners: BTreeMap::new(),

@@ -39,9 +39,8 @@ pub(crate) enum ConsumerEffect {
     Resolve { patterns: Vec<Arc<str>> },
     /// The group epoch grew; for the log and the counters.
     Rebalancing,
-    /// Turn this group into a classic one, without `leaving`; then answer.
+    /// Turn this group into a classic one; then answer.
     Downgrade {
-        leaving: Arc<str>,
         answers: Vec<(Waiter, Reply)>,
         /// Call the members together: one of them is gone.
         rebalance: bool,

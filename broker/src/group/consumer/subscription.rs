@@ -72,13 +72,12 @@ impl ConsumerGroup {
 
     /// Takes note of what members want and of what there is; the group epoch grows if it differs.
     pub(super) fn follow_subscriptions(&mut self, at: Moment<'_>, changed: bool) {
-        let fresh = self.epoch == 0;
-        if changed || fresh || self.topics_seen != Some(at.revision) {
+        if changed || self.topics_seen != Some(at.revision) {
             let hash = self.hash(at.topics);
             let differs = hash != self.metadata_hash;
             self.metadata_hash = hash;
             self.topics_seen = Some(at.revision);
-            if changed || fresh || differs {
+            if changed || differs {
                 self.bump();
             }
         }
@@ -147,8 +146,8 @@ impl ConsumerGroup {
             if !wanted || before.is_some_and(|before| before.topics == topics) {
                 continue;
             }
-            // A first match of nothing changes nothing for anyone.
-            changed |= before.is_some() || !topics.is_empty();
+            // A first match of nothing changes nothing for one that has nothing.
+            changed |= before.is_some() || !topics.is_empty() || self.has_target_by(&regex);
             let revision = i64::try_from(revision).unwrap_or(i64::MAX);
             let found = Resolved { topics, revision, at_ms: at.now.wall_ms };
             self.regexes.insert(regex.clone(), found);
@@ -159,6 +158,12 @@ impl ConsumerGroup {
             self.bump();
         }
         self.finish()
+    }
+
+    /// Whether a member of this expression is to have something.
+    fn has_target_by(&self, regex: &Arc<str>) -> bool {
+        let mut users = self.members.iter().filter(|member| member.regex.as_ref() == Some(regex));
+        users.any(|member| self.target.get(&member.id).is_some_and(|target| !target.is_empty()))
     }
 
     /// Forgets what expressions match that nobody uses.

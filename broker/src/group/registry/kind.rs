@@ -13,8 +13,8 @@ use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Claim, Group, State};
 use crate::group::records::{self, KeyValue};
 
 /// Kafka's name of the types of groups.
-pub(crate) const CLASSIC: &str = "Classic";
-pub(crate) const CONSUMER: &str = "Consumer";
+pub(crate) const CLASSIC: &str = "classic";
+pub(crate) const CONSUMER: &str = "consumer";
 
 /// A group of either protocol.
 #[derive(Debug)]

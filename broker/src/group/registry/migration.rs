@@ -214,8 +214,8 @@ impl Registry {
                     revision: self.revision,
                 }),
                 ConsumerEffect::Rebalancing => self.tally.rebalances += 1,
-                ConsumerEffect::Downgrade { leaving, answers, rebalance } => {
-                    self.downgrade(now, id, (&leaving, rebalance), answers);
+                ConsumerEffect::Downgrade { answers, rebalance } => {
+                    self.downgrade(now, id, rebalance, answers);
                 }
             }
         }
@@ -244,12 +244,12 @@ impl Registry {
         }
     }
 
-    /// Makes a classic group of a consumer group whose members, but for `leaving`, are classic.
+    /// Makes a classic group of a consumer group whose members are all classic.
     fn downgrade(
         &mut self,
         now: Now,
         id: &Arc<str>,
-        (leaving, rebalance): (&str, bool),
+        rebalance: bool,
         answers: Vec<(Waiter, Reply)>,
     ) {
         let limits = self.rules.limits;
@@ -261,7 +261,7 @@ impl Registry {
         let Kind::Consumer(group) = &mut entry.group else {
             return;
         };
-        let members = group.classic_members(at, leaving);
+        let members = group.classic_members(at);
         let (mut waiting, parts) = group.take_apart();
         waiting.extend(answers);
         let mut next = Group::adopt(limits, now, (group.epoch(), group.next_ticket()), members);

@@ -305,12 +305,18 @@ impl Registry {
                 self.step(now, &id, Event::Persisted { ticket, outcome });
             }
             Then::Committed { commits, done } => self.finish_commit(&id, commits, done, outcome),
-            Then::Removed { offsets, group, done } => {
+            Then::Removed {
+                offsets,
+                group,
+                done,
+            } => {
                 self.finish_removal(&id, &offsets, group, outcome);
                 let outcome = outcome.map(drop).map_err(group_error);
                 if done.is_some_and(|done| done.send(outcome).is_err()) {
                     debug!(group = &*id, "the one who deleted is gone");
                 }
+                // A group that has lost its last offset goes with the next look for expired ones.
+                return;
             }
             Then::Answer(answers) => match outcome {
                 Ok(_) => self.send(answers),
