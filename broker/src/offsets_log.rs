@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use logway_protocol::{ErrorCode, Uuid};
 use logway_protocol::batch::BatchHeader;
+use logway_protocol::{ErrorCode, Uuid};
 use tracing::error;
 
 use crate::clock::now_ms;
@@ -54,7 +54,10 @@ impl OffsetsPartitions {
 impl TopicsView for Image {
     fn find(&self, name: &str) -> Option<(Uuid, i32)> {
         let topic = self.topic(name)?;
-        Some((topic.id, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)))
+        Some((
+            topic.id,
+            i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        ))
     }
 
     fn name(&self, id: &Uuid) -> Option<Arc<str>> {
@@ -62,7 +65,9 @@ impl TopicsView for Image {
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        Image::topics(self).map(|topic| Arc::clone(&topic.name)).collect()
+        Image::topics(self)
+            .map(|topic| Arc::clone(&topic.name))
+            .collect()
     }
 }
 

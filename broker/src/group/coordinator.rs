@@ -19,17 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::consumer::{Assignor, Beat, ConsumerRules, ConsumerView, Refused, compile};
-use super::engine::{Claim, Event, Leaving, Limits, Now, Reply, Waiter};
+use super::engine::{Claim, Event, Now, Reply, Waiter};
 use super::log::OffsetsLog;
 use super::offsets::GroupOffsets;
-use super::registry::{
-    Commit, DescribedGroup, Found, ListedGroup, Loading, Matches, Registry, Resolve, Rules,
-};
+use super::registry::{Commit, DescribedGroup, Found, ListedGroup, Loading, Registry};
+use super::rules::rules;
 use super::writer;
 
-/// How long a member that has never had a generation may wait for one, as in Kafka.
-const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 /// Least time between two looks for expired offsets.
 const EXPIRY_INTERVAL_MS_MIN: u64 = 100;
 /// Uncompressed bytes that one batch of the offsets topic may expand to when read back.
@@ -46,15 +42,15 @@ pub(crate) enum Missing {
 #[derive(Debug)]
 pub(crate) struct GroupCoordinator {
     log: Arc<dyn OffsetsLog>,
-    registry: Mutex<Registry>,
+    pub(super) registry: Mutex<Registry>,
     started: Instant,
     loaded: AtomicBool,
     expiry_interval: Duration,
     batch_max: usize,
     writes_waiting: Notify,
-    resolves_waiting: Notify,
+    pub(super) resolves_waiting: Notify,
     clock_changed: Notify,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -201,92 +197,6 @@ impl GroupCoordinator {
         Ok(self.registry.lock().describe(group_id))
     }
 
-    /// One group of the consumer protocol with its members.
-    ///
-    /// # Errors
-    /// Groups are still being read.
-    pub(crate) fn describe_consumer(&self, group_id: &str) -> Result<Found<ConsumerView>, ErrorCode> {
-        self.ready()?;
-        Ok(self.with(|registry, _| registry.describe_consumer(group_id)))
-    }
-
-    /// Puts a heartbeat of the consumer protocol to its group; `joins` when it may make the group.
-    ///
-    /// # Errors
-    /// The group was not asked: it is no consumer group and cannot become one, groups are still
-    /// being read, or this broker is stopping.
-    pub(crate) async fn beat(
-        &self,
-        group_id: &str,
-        joins: bool,
-        make: impl FnOnce(Waiter) -> Beat,
-    ) -> Result<Reply, Refused> {
-        self.ready().map_err(|error| Refused::new(error, "Groups are being read."))?;
-        let answer = self.with(|registry, now| registry.beat(now, group_id, joins, make))?;
-        answer.await.map_err(|_| stopped())
-    }
-
-    /// Lets a member of the consumer protocol go: for good (-1), or until it is back (-2).
-    ///
-    /// # Errors
-    /// As for [`GroupCoordinator::beat`].
-    pub(crate) async fn leave(
-        &self,
-        group_id: &str,
-        leaving: &Leaving,
-        epoch: i32,
-    ) -> Result<Reply, Refused> {
-        self.ready().map_err(|error| Refused::new(error, "Groups are being read."))?;
-        let answer = self.with(|registry, now| registry.leave(now, group_id, leaving, epoch))?;
-        answer.await.map_err(|_| stopped())
-    }
-
-    /// Whether this is a member that speaks the consumer protocol.
-    pub(crate) fn speaks_consumer(&self, group_id: &str, member_id: &str) -> bool {
-        self.registry.lock().speaks_consumer(group_id, member_id)
-    }
-
-    /// Whether a member may fetch its group's offsets.
-    ///
-    /// # Errors
-    /// It is no member, its epoch is another, or groups are still being read.
-    pub(crate) fn admit_fetch(
-        &self,
-        group_id: &str,
-        member_id: Option<&str>,
-        epoch: i32,
-    ) -> Result<(), ErrorCode> {
-        self.ready()?;
-        self.registry.lock().admit_fetch(group_id, member_id, epoch)
-    }
-
-    /// Deletes a group that has no members, with its offsets, and waits until that is durable.
-    ///
-    /// # Errors
-    /// There is no such group, it has members, or its tombstones could not be stored.
-    pub(crate) async fn delete_group(&self, group_id: &str) -> Result<(), ErrorCode> {
-        self.ready()?;
-        let done = self.with(|registry, _| registry.delete_group(group_id))?;
-        done.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?
-    }
-
-    /// Deletes single offsets, waits until that is durable, and gives a verdict for each.
-    ///
-    /// # Errors
-    /// There is no such group, members of another kind use it, or nothing could be stored.
-    pub(crate) async fn delete_offsets(
-        &self,
-        group_id: &str,
-        places: &[(Arc<str>, i32)],
-    ) -> Result<Vec<ErrorCode>, ErrorCode> {
-        self.ready()?;
-        let (verdicts, done) = self.with(|registry, _| registry.delete_offsets(group_id, places))?;
-        if let Some(done) = done {
-            done.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)??;
-        }
-        Ok(verdicts)
-    }
-
     /// Removes the offsets that groups hold in topics which were deleted.
     pub(crate) fn forget_topics(&self, topics: &BTreeSet<Arc<str>>) {
         self.with(|registry, _| registry.forget_topics(topics));
@@ -343,7 +253,7 @@ impl GroupCoordinator {
     }
 
     /// Changes the registry and wakes the tasks that have to act on the change.
-    fn with<T>(&self, change: impl FnOnce(&mut Registry, Now) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Registry, Now) -> T) -> T {
         let now = self.now();
         let topics = self.log.topics();
         let mut registry = self.registry.lock();
@@ -426,24 +336,6 @@ impl GroupCoordinator {
         }
     }
 
-    /// Matches expressions with the names of topics, on a thread that may take its time.
-    async fn match_expressions(self: Arc<Self>) {
-        loop {
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = self.resolves_waiting.notified() => {}
-            }
-            let resolves = self.registry.lock().take_resolves();
-            for resolve in resolves {
-                let (group, revision) = (resolve.group.clone(), resolve.revision);
-                let found = tokio::task::spawn_blocking(move || matches(&resolve)).await;
-                // Without an answer the group would never ask again.
-                let found = found.unwrap_or_default();
-                self.with(|registry, now| registry.resolved(now, &group, revision, found));
-            }
-        }
-    }
-
     async fn watch_clock(self: Arc<Self>) {
         let mut expiry = tokio::time::interval(self.expiry_interval);
         expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -484,50 +376,4 @@ fn take_batch(loading: &mut Loading, batch: &Bytes) -> Result<(), BatchError> {
         }
     }
     Ok(())
-}
-
-/// The names that each expression matches. Expressions were checked when they came.
-fn matches(resolve: &Resolve) -> Matches {
-    let names = resolve.topics.names();
-    let found = |pattern: &Arc<str>| match compile(pattern) {
-        Ok(regex) => names.iter().filter(|name| regex.is_match(name)).cloned().collect(),
-        Err(_) => BTreeSet::new(),
-    };
-    let patterns = resolve.patterns.iter();
-    patterns.map(|pattern| (pattern.clone(), found(pattern))).collect()
-}
-
-fn stopped() -> Refused {
-    Refused::new(ErrorCode::CoordinatorNotAvailable, "This broker is stopping.")
-}
-
-fn rules(settings: &Settings) -> Rules {
-    let delay_ms = u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0);
-    Rules {
-        limits: Limits {
-            max_size: usize::try_from(settings.group_max_size).unwrap_or(0).max(1),
-            initial_rebalance_delay_ms: delay_ms,
-            new_member_join_timeout_ms: NEW_MEMBER_JOIN_TIMEOUT_MS,
-        },
-        consumer: consumer_rules(settings),
-        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
-    }
-}
-
-fn consumer_rules(settings: &Settings) -> ConsumerRules {
-    let own = &settings.group_consumer;
-    let positive = |number: i32| usize::try_from(number).unwrap_or(0).max(1);
-    let first = own.assignors.first();
-    ConsumerRules {
-        session_timeout_ms: u64::try_from(own.session_timeout_ms).unwrap_or(0),
-        heartbeat_interval_ms: own.heartbeat_interval_ms,
-        assignment_interval_ms: u64::try_from(own.assignment_interval_ms).unwrap_or(0),
-        max_size: positive(own.max_size),
-        upgrade: own.migration_policy.upgrades(),
-        downgrade: own.migration_policy.downgrades(),
-        classic_max_size: positive(settings.group_max_size),
-        assignor: first
-            .and_then(|name| Assignor::from_name(name))
-            .unwrap_or(Assignor::Uniform),
-    }
 }

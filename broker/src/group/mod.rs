@@ -8,11 +8,13 @@
 
 pub(crate) mod consumer;
 mod coordinator;
+mod door;
 pub(crate) mod engine;
 mod log;
 mod offsets;
 mod records;
 mod registry;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod writer;

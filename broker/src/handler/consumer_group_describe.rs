@@ -24,7 +24,11 @@ pub(crate) async fn handle(
     _header: &Header,
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
-    let groups = request.group_ids.into_iter().map(|id| describe(context, id)).collect();
+    let groups = request
+        .group_ids
+        .into_iter()
+        .map(|id| describe(context, id))
+        .collect();
     ConsumerGroupDescribeResponse {
         groups,
         ..ConsumerGroupDescribeResponse::default()

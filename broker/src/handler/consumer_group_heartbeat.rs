@@ -69,7 +69,12 @@ fn check(
             return Err(invalid("InstanceId can't be null."));
         }
         GOES_AWAY => {}
-        _ => return Err(invalid(format!("MemberEpoch is {}, invalid.", request.member_epoch))),
+        _ => {
+            return Err(invalid(format!(
+                "MemberEpoch is {}, invalid.",
+                request.member_epoch
+            )));
+        }
     }
     let assignors = &context.settings.group_consumer.assignors;
     if let Some(name) = &request.server_assignor
@@ -87,9 +92,15 @@ fn check(
 
 fn check_join(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
     if request.rebalance_timeout_ms == -1 {
-        return Err(invalid("RebalanceTimeoutMs must be provided in first request."));
+        return Err(invalid(
+            "RebalanceTimeoutMs must be provided in first request.",
+        ));
     }
-    if request.topic_partitions.as_ref().is_none_or(|of| !of.is_empty()) {
+    if request
+        .topic_partitions
+        .as_ref()
+        .is_none_or(|of| !of.is_empty())
+    {
         return Err(invalid("TopicPartitions must be empty when (re-)joining."));
     }
     if request.subscribed_topic_names.is_none() && request.subscribed_topic_regex.is_none() {
@@ -105,17 +116,24 @@ fn check_size(context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Res
     let bytes: usize = names.map(|name| name.len() + 4).sum();
     let max = usize::try_from(context.settings.message_max_bytes).unwrap_or(0) / 2;
     if bytes > max {
-        return Err(invalid(format!("SubscribedTopicNames takes {bytes} bytes, more than {max}.")));
+        return Err(invalid(format!(
+            "SubscribedTopicNames takes {bytes} bytes, more than {max}."
+        )));
     }
     Ok(())
 }
 
 fn check_regex(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
-    let Some(pattern) = request.subscribed_topic_regex.as_deref().filter(|text| !text.is_empty()) else {
+    let Some(pattern) = request
+        .subscribed_topic_regex
+        .as_deref()
+        .filter(|text| !text.is_empty())
+    else {
         return Ok(());
     };
     let refuse = |why: &dyn std::fmt::Display| {
-        let message = format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
+        let message =
+            format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
         Err(Refused::new(ErrorCode::InvalidRegularExpression, message))
     };
     if pattern.len() > REGEX_LENGTH_MAX {
@@ -135,7 +153,9 @@ async fn beat(
             instance_id: request.instance_id.as_deref().map(Arc::from),
         };
         let groups = &context.groups;
-        groups.leave(&request.group_id, &leaving, request.member_epoch).await?
+        groups
+            .leave(&request.group_id, &leaving, request.member_epoch)
+            .await?
     } else {
         let member_id = match &*request.member_id {
             "" => new_member_id()?,
@@ -147,7 +167,10 @@ async fn beat(
     };
     match reply {
         Reply::Beat(reply) => Ok(*reply),
-        _ => Err(Refused::new(ErrorCode::UnknownServerError, "An answer of another kind.")),
+        _ => Err(Refused::new(
+            ErrorCode::UnknownServerError,
+            "An answer of another kind.",
+        )),
     }
 }
 
@@ -196,10 +219,12 @@ fn response(reply: BeatReply) -> ConsumerGroupHeartbeatResponse {
     let assignment = reply.assignment.map(|assignment| Assignment {
         topic_partitions: assignment
             .into_iter()
-            .map(|(topic_id, of)| ConsumerGroupHeartbeatResponseTopicPartitions {
-                topic_id,
-                partitions: of.into_iter().collect(),
-            })
+            .map(
+                |(topic_id, of)| ConsumerGroupHeartbeatResponseTopicPartitions {
+                    topic_id,
+                    partitions: of.into_iter().collect(),
+                },
+            )
             .collect(),
     });
     ConsumerGroupHeartbeatResponse {

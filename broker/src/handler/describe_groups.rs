@@ -12,8 +12,8 @@ use logway_protocol::{ErrorCode, Text};
 
 use super::Header;
 use crate::context::Context;
-use crate::group::{DescribedGroup, Found};
 use crate::group::engine::{MemberSnapshot, State};
+use crate::group::{DescribedGroup, Found};
 
 /// Version from which an unknown group is an error.
 const GROUP_ERROR_FROM: i16 = 6;

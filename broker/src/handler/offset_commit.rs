@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use logway_protocol::ErrorCode;
 use logway_protocol::message::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse,
-    OffsetCommitRequestTopic, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 
 use super::Header;
@@ -31,10 +31,9 @@ pub(crate) async fn handle(
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let (mut response, commits) = sort_out(context, header.version, &request);
-    if !commits.is_empty() || request.topics.is_empty() {
-        if let Err(error) = commit(context, header.version, &request, commits).await {
-            fail(&mut response, versioned(header.version, error));
-        }
+    let any = !commits.is_empty() || request.topics.is_empty();
+    if any && let Err(error) = commit(context, header.version, &request, commits).await {
+        fail(&mut response, versioned(header.version, error));
     }
     response
 }
@@ -62,7 +61,11 @@ async fn commit(
 }
 
 /// The topic that is meant; its name is what offsets are kept under.
-fn find<'a>(image: &'a Image, version: i16, topic: &OffsetCommitRequestTopic) -> Option<&'a Arc<Topic>> {
+fn find<'a>(
+    image: &'a Image,
+    version: i16,
+    topic: &OffsetCommitRequestTopic,
+) -> Option<&'a Arc<Topic>> {
     if version >= TOPIC_ID_FROM {
         image.topic_by_id(&topic.topic_id)
     } else {

@@ -32,7 +32,10 @@ pub(crate) async fn handle(
     let verdicts = if request.group_id.is_empty() {
         Err(ErrorCode::InvalidGroupId)
     } else {
-        context.groups.delete_offsets(&request.group_id, &places).await
+        context
+            .groups
+            .delete_offsets(&request.group_id, &places)
+            .await
     };
     let verdicts = match verdicts {
         Ok(verdicts) => verdicts,

@@ -64,15 +64,19 @@ fn fetch(
     let (member_id, epoch) = (request.member_id.as_deref(), request.member_epoch);
     let groups = &context.groups;
     let image = context.metadata.image();
-    let topics = groups.admit_fetch(&group_id, member_id, epoch).and_then(|()| {
-        groups.offsets(&group_id, |offsets| match request.topics {
-            None => offsets.map(|offsets| all_topics(offsets, version, &image)).unwrap_or_default(),
-            Some(topics) => topics
-                .into_iter()
-                .map(|topic| some_topic(topic, offsets, version, &image))
-                .collect(),
-        })
-    });
+    let topics = groups
+        .admit_fetch(&group_id, member_id, epoch)
+        .and_then(|()| {
+            groups.offsets(&group_id, |offsets| match request.topics {
+                None => offsets
+                    .map(|offsets| all_topics(offsets, version, &image))
+                    .unwrap_or_default(),
+                Some(topics) => topics
+                    .into_iter()
+                    .map(|topic| some_topic(topic, offsets, version, &image))
+                    .collect(),
+            })
+        });
     let (topics, error) = match topics {
         Ok(topics) => (topics, ErrorCode::None),
         Err(error) => (Vec::new(), error),

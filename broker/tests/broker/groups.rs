@@ -347,7 +347,7 @@ async fn groups_are_listed_and_described_in_every_version() {
             .await
             .groups;
         let state = |state: &'static str| if version >= 4 { state } else { "" };
-        let kind = if version >= 5 { "Classic" } else { "" };
+        let kind = if version >= 5 { "classic" } else { "" };
         let shown: Vec<_> = listed
             .iter()
             .map(|at| {

@@ -27,13 +27,19 @@ impl MigrationPolicy {
     /// Whether a live classic group may become a consumer group.
     #[must_use]
     pub fn upgrades(self) -> bool {
-        matches!(self, MigrationPolicy::Bidirectional | MigrationPolicy::Upgrade)
+        matches!(
+            self,
+            MigrationPolicy::Bidirectional | MigrationPolicy::Upgrade
+        )
     }
 
     /// Whether a live consumer group may become a classic group.
     #[must_use]
     pub fn downgrades(self) -> bool {
-        matches!(self, MigrationPolicy::Bidirectional | MigrationPolicy::Downgrade)
+        matches!(
+            self,
+            MigrationPolicy::Bidirectional | MigrationPolicy::Downgrade
+        )
     }
 
     /// Kafka's name.
@@ -77,9 +83,16 @@ impl GroupConsumer {
         require(
             interval < self.session_timeout_ms,
             "heartbeat_interval_ms",
-            format!("must be below session_timeout_ms ({}), is {interval}", self.session_timeout_ms),
+            format!(
+                "must be below session_timeout_ms ({}), is {interval}",
+                self.session_timeout_ms
+            ),
         )?;
-        within("assignment_interval_ms", self.assignment_interval_ms, 0..=i32::MAX)?;
+        within(
+            "assignment_interval_ms",
+            self.assignment_interval_ms,
+            0..=i32::MAX,
+        )?;
         within("max_size", self.max_size, 1..=i32::MAX)?;
         let known = |name: &String| name == "uniform" || name == "range";
         require(

@@ -21,7 +21,9 @@ fn odd_requests_to_groups_are_answered_as_kafka_answers_them() {
     let seen = |address: &str| {
         let mut play = Play::new(address);
         scenes::all(&mut play);
-        if std::env::var_os("SHOW").is_some() { println!("{}", play.seen.join("\n")); }
+        if std::env::var_os("SHOW").is_some() {
+            println!("{}", play.seen.join("\n"));
+        }
         play.seen
     };
     let (theirs, ours) = (seen(&kafka.address()), seen(&logway.address("kafka")));

@@ -41,9 +41,11 @@ impl Play {
             key: Text::from("g"),
             ..FindCoordinatorRequest::default()
         };
-        eventually("a coordinator", || match play.raw.ask(2, &request).error_code {
-            0 => Ok(()),
-            error => Err(error),
+        eventually("a coordinator", || {
+            match play.raw.ask(2, &request).error_code {
+                0 => Ok(()),
+                error => Err(error),
+            }
         });
         play.wait_for_groups();
         play
@@ -52,7 +54,10 @@ impl Play {
     /// Each group has a partition of its own in the offsets topic, which Kafka reads by and by.
     fn wait_for_groups(&mut self) {
         let request = DescribeGroupsRequest {
-            groups: super::scenes::GROUPS.iter().map(|group| Text::from(*group)).collect(),
+            groups: super::scenes::GROUPS
+                .iter()
+                .map(|group| Text::from(*group))
+                .collect(),
             ..DescribeGroupsRequest::default()
         };
         eventually("groups that are coordinated", || {
@@ -99,7 +104,9 @@ impl Play {
     }
 
     pub(super) fn note(&mut self, label: &str, outcome: &str) {
-        if std::env::var_os("SHOW").is_some() { println!("{label}: {outcome}"); }
+        if std::env::var_os("SHOW").is_some() {
+            println!("{label}: {outcome}");
+        }
         self.seen.push(format!("{label}: {outcome}"));
     }
 
@@ -110,13 +117,19 @@ impl Play {
 
     /// How many partitions of each topic; which ones is the broker's choice.
     fn counts(&self, of: impl Iterator<Item = (Uuid, usize)>) -> String {
-        let mut named: Vec<String> = of.map(|(id, count)| format!("{}*{count}", self.name(id))).collect();
+        let mut named: Vec<String> = of
+            .map(|(id, count)| format!("{}*{count}", self.name(id)))
+            .collect();
         named.sort();
         format!("[{}]", named.join(","))
     }
 
     /// Sends a heartbeat; gives back epoch and assignment.
-    pub(super) fn beat(&mut self, label: &str, request: &ConsumerGroupHeartbeatRequest) -> (i32, Vec<TopicPartitions>) {
+    pub(super) fn beat(
+        &mut self,
+        label: &str,
+        request: &ConsumerGroupHeartbeatRequest,
+    ) -> (i32, Vec<TopicPartitions>) {
         let answer = self.raw.ask(1, request);
         let mut line = error(answer.error_code);
         write!(line, " epoch {}", answer.member_epoch).expect("a string");
@@ -166,7 +179,11 @@ impl Play {
             names.sort();
             members.push(format!(
                 "\n    {}/{:?}/{:?} epoch {} {} wants {:?} {:?} has {} of {} type {}",
-                if member.member_id.len() > 8 { "drawn" } else { &member.member_id },
+                if member.member_id.len() > 8 {
+                    "drawn"
+                } else {
+                    &member.member_id
+                },
                 member.instance_id,
                 member.rack_id,
                 member.member_epoch,
@@ -184,7 +201,12 @@ impl Play {
     }
 
     /// Commits one offset of partition 0 of apples.
-    pub(super) fn commit(&mut self, label: &str, version: i16, (group, member, epoch): (&str, &str, i32)) {
+    pub(super) fn commit(
+        &mut self,
+        label: &str,
+        version: i16,
+        (group, member, epoch): (&str, &str, i32),
+    ) {
         let partition = OffsetCommitRequestPartition {
             committed_offset: 7,
             committed_metadata: Some(Text::from("note")),
@@ -234,7 +256,12 @@ pub(super) fn join(group: &str, member: &str, topics: &[&str]) -> ConsumerGroupH
 }
 
 /// A heartbeat that says what its sender has.
-pub(super) fn holding(group: &str, member: &str, epoch: i32, holds: &[TopicPartitions]) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn holding(
+    group: &str,
+    member: &str,
+    epoch: i32,
+    holds: &[TopicPartitions],
+) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest {
         topic_partitions: Some(holds.to_vec()),
         ..plain(group, member, epoch)

@@ -23,8 +23,25 @@ use super::play::{Play, error, holding, join, plain, subscription};
 
 /// All groups that are asked.
 pub(super) const GROUPS: &[&str] = &[
-    "bad", "e", "s", "o", "r0", "none", "simple5", "simple8", "simple9", "simple10", "r", "by-range",
-    "by-uniform", "u", "sd", "c", "k", "b", "t",
+    "bad",
+    "e",
+    "s",
+    "o",
+    "r0",
+    "none",
+    "simple5",
+    "simple8",
+    "simple9",
+    "simple10",
+    "r",
+    "by-range",
+    "by-uniform",
+    "u",
+    "sd",
+    "c",
+    "k",
+    "b",
+    "t",
 ];
 
 pub(super) fn all(play: &mut Play) {
@@ -49,22 +66,36 @@ fn malformed(play: &mut Play) {
     let cases: [(&str, fn(&mut ConsumerGroupHeartbeatRequest)); 18] = [
         ("no group", |r| r.group_id = Text::default()),
         ("no member", |r| r.member_id = Text::default()),
-        ("no member, no group", |r| (r.member_id, r.group_id) = (Text::default(), Text::default())),
+        ("no member, no group", |r| {
+            (r.member_id, r.group_id) = (Text::default(), Text::default())
+        }),
         ("epoch -5", |r| r.member_epoch = -5),
         ("no timeout", |r| r.rebalance_timeout_ms = -1),
         ("no topics", |r| r.subscribed_topic_names = None),
-        ("owns something", |r| r.topic_partitions = Some(vec![TopicPartitions::default()])),
+        ("owns something", |r| {
+            r.topic_partitions = Some(vec![TopicPartitions::default()])
+        }),
         ("does not say what it owns", |r| r.topic_partitions = None),
-        ("unknown assignor", |r| r.server_assignor = Some(Text::from("none"))),
-        ("empty assignor", |r| r.server_assignor = Some(Text::default())),
+        ("unknown assignor", |r| {
+            r.server_assignor = Some(Text::from("none"))
+        }),
+        ("empty assignor", |r| {
+            r.server_assignor = Some(Text::default())
+        }),
         ("empty rack", |r| r.rack_id = Some(Text::default())),
         ("empty instance", |r| r.instance_id = Some(Text::default())),
         ("away without instance", |r| r.member_epoch = -2),
-        ("broken expression", |r| r.subscribed_topic_regex = Some(Text::from("a(b"))),
-        ("half an expression", |r| r.subscribed_topic_regex = Some(Text::from("a)|(b"))),
+        ("broken expression", |r| {
+            r.subscribed_topic_regex = Some(Text::from("a(b"))
+        }),
+        ("half an expression", |r| {
+            r.subscribed_topic_regex = Some(Text::from("a)|(b"))
+        }),
         ("stays in no group", |r| r.member_epoch = 3),
         ("leaves no group", |r| r.member_epoch = -1),
-        ("goes from no group", |r| (r.member_epoch, r.instance_id) = (-2, Some(Text::from("i")))),
+        ("goes from no group", |r| {
+            (r.member_epoch, r.instance_id) = (-2, Some(Text::from("i")))
+        }),
     ];
     for (label, change) in cases {
         play.beat(label, &request(change));
@@ -75,10 +106,13 @@ fn malformed(play: &mut Play) {
 fn epochs(play: &mut Play) {
     let (one, _) = play.beat("first joins", &join("e", "a", &["apples"]));
     play.describe("one", "e");
-    let (_, had) = play.beat("first says all", &ConsumerGroupHeartbeatRequest {
-        member_epoch: one,
-        ..join("e", "a", &["apples"])
-    });
+    let (_, had) = play.beat(
+        "first says all",
+        &ConsumerGroupHeartbeatRequest {
+            member_epoch: one,
+            ..join("e", "a", &["apples"])
+        },
+    );
     play.beat("silent", &plain("e", "a", one));
     play.beat("ahead", &plain("e", "a", 9));
     play.beat("behind", &plain("e", "a", one - 1));
@@ -92,22 +126,34 @@ fn epochs(play: &mut Play) {
     play.beat("second waits", &plain("e", "b", two));
     play.beat("first has given up", &holding("e", "a", one, &kept));
     play.beat("first, its answer lost", &holding("e", "a", one, &kept));
-    play.beat("first, lying about the last epoch", &holding("e", "a", one, &had));
+    play.beat(
+        "first, lying about the last epoch",
+        &holding("e", "a", one, &had),
+    );
     play.beat("second gets it", &plain("e", "b", two));
     play.describe("settled", "e");
-    play.beat("second wants more", &ConsumerGroupHeartbeatRequest {
-        subscribed_topic_names: Some(vec![Text::from("apples"), Text::from("pears")]),
-        ..plain("e", "b", two)
-    });
+    play.beat(
+        "second wants more",
+        &ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: Some(vec![Text::from("apples"), Text::from("pears")]),
+            ..plain("e", "b", two)
+        },
+    );
     play.beat("first after that", &plain("e", "a", two));
     let (three, _) = play.beat("second after that", &plain("e", "b", two + 1));
     play.beat("second joins again", &join("e", "b", &["apples", "pears"]));
-    play.beat("second joins again, wanting less", &join("e", "b", &["apples"]));
+    play.beat(
+        "second joins again, wanting less",
+        &join("e", "b", &["apples"]),
+    );
     play.describe("without pears", "e");
-    play.beat("nothing wanted", &ConsumerGroupHeartbeatRequest {
-        subscribed_topic_names: Some(Vec::new()),
-        ..plain("e", "b", three)
-    });
+    play.beat(
+        "nothing wanted",
+        &ConsumerGroupHeartbeatRequest {
+            subscribed_topic_names: Some(Vec::new()),
+            ..plain("e", "b", three)
+        },
+    );
     delete(play, "delete while members are", "e");
     play.beat("first leaves", &plain("e", "a", -1));
     play.beat("first leaves again", &plain("e", "a", -1));
@@ -129,13 +175,19 @@ fn statics(play: &mut Play) {
         ..request
     };
     play.beat("static joins", &with(join("s", "a", &["apples"])));
-    play.beat("a second with its instance", &with(join("s", "b", &["apples"])));
+    play.beat(
+        "a second with its instance",
+        &with(join("s", "b", &["apples"])),
+    );
     play.beat("joins again", &with(join("s", "a", &["apples"])));
     play.beat("stays under another id", &with(plain("s", "b", 1)));
-    play.beat("another instance", &ConsumerGroupHeartbeatRequest {
-        instance_id: Some(Text::from("j")),
-        ..plain("s", "a", 1)
-    });
+    play.beat(
+        "another instance",
+        &ConsumerGroupHeartbeatRequest {
+            instance_id: Some(Text::from("j")),
+            ..plain("s", "a", 1)
+        },
+    );
     play.beat("without its instance", &plain("s", "a", 1));
     play.beat("goes away under another id", &with(plain("s", "b", -2)));
     play.beat("goes away", &with(plain("s", "a", -2)));
@@ -148,10 +200,19 @@ fn statics(play: &mut Play) {
     play.describe("gone", "s");
 }
 
-fn fetch(play: &mut Play, label: &str, version: i16, (group, member, epoch): (&str, Option<&str>, i32)) {
+fn fetch(
+    play: &mut Play,
+    label: &str,
+    version: i16,
+    (group, member, epoch): (&str, Option<&str>, i32),
+) {
     let topics = ["apples", "nothing"].map(|name| OffsetFetchRequestTopics {
         name: Text::from(name),
-        topic_id: if name == "apples" { play.id(name) } else { play.id("pears") },
+        topic_id: if name == "apples" {
+            play.id(name)
+        } else {
+            play.id("pears")
+        },
         partition_indexes: vec![0, 99],
     });
     let request = OffsetFetchRequest {
@@ -168,7 +229,13 @@ fn fetch(play: &mut Play, label: &str, version: i16, (group, member, epoch): (&s
     let mut line = error(found.error_code);
     for topic in &found.topics {
         for of in &topic.partitions {
-            line.push_str(&format!(" {}@{} {:?} {}", of.partition_index, of.committed_offset, of.metadata, error(of.error_code)));
+            line.push_str(&format!(
+                " {}@{} {:?} {}",
+                of.partition_index,
+                of.committed_offset,
+                of.metadata,
+                error(of.error_code)
+            ));
         }
     }
     play.note(label, &line);
@@ -177,7 +244,9 @@ fn fetch(play: &mut Play, label: &str, version: i16, (group, member, epoch): (&s
 fn delete_offsets(play: &mut Play, label: &str, group: &str) {
     let topics = ["apples", "pears", "none"].map(|name| OffsetDeleteRequestTopic {
         name: Text::from(name),
-        partitions: [0, 99].map(|partition_index| OffsetDeleteRequestPartition { partition_index }).to_vec(),
+        partitions: [0, 99]
+            .map(|partition_index| OffsetDeleteRequestPartition { partition_index })
+            .to_vec(),
     });
     let request = OffsetDeleteRequest {
         group_id: Text::from(group),
@@ -189,7 +258,14 @@ fn delete_offsets(play: &mut Play, label: &str, group: &str) {
     let each = topics.iter().flat_map(|topic| {
         let mut of = topic.partitions.clone();
         of.sort_by_key(|of| of.partition_index);
-        of.into_iter().map(|of| format!(" {}-{} {}", topic.name, of.partition_index, error(of.error_code)))
+        of.into_iter().map(|of| {
+            format!(
+                " {}-{} {}",
+                topic.name,
+                of.partition_index,
+                error(of.error_code)
+            )
+        })
     });
     let line = format!("{}{}", error(answer.error_code), each.collect::<String>());
     play.note(label, &line);
@@ -209,7 +285,12 @@ fn list(play: &mut Play, label: &str, groups: &[&str]) {
         .groups
         .iter()
         .filter(|group| groups.contains(&&*group.group_id))
-        .map(|group| format!("{} {:?} {} {}", group.group_id, group.protocol_type, group.group_state, group.group_type))
+        .map(|group| {
+            format!(
+                "{} {:?} {} {}",
+                group.group_id, group.protocol_type, group.group_state, group.group_type
+            )
+        })
         .collect();
     found.sort();
     play.note(label, &found.join(", "));
@@ -220,17 +301,36 @@ fn offsets(play: &mut Play) {
     play.beat("a second", &join("o", "b", &["apples"]));
     let (_, kept) = play.beat("gives up", &holding("o", "a", one, &had));
     let (two, _) = play.beat("has given up", &holding("o", "a", one, &kept));
-    play.note("keeps partition 0", &format!("{}", kept[0].partitions.contains(&0)));
+    play.note(
+        "keeps partition 0",
+        &format!("{}", kept[0].partitions.contains(&0)),
+    );
     for version in [5, 8, 9, 10] {
         play.commit(&format!("v{version} its epoch"), version, ("o", "a", two));
-        play.commit(&format!("v{version} an older epoch"), version, ("o", "a", two - 1));
+        play.commit(
+            &format!("v{version} an older epoch"),
+            version,
+            ("o", "a", two - 1),
+        );
         play.commit(&format!("v{version} epoch 0"), version, ("o", "a", 0));
-        play.commit(&format!("v{version} of what it has not"), version, ("o", "b", two - 1));
+        play.commit(
+            &format!("v{version} of what it has not"),
+            version,
+            ("o", "b", two - 1),
+        );
         play.commit(&format!("v{version} a newer epoch"), version, ("o", "a", 5));
         play.commit(&format!("v{version} nobody"), version, ("o", "", -1));
         play.commit(&format!("v{version} a stranger"), version, ("o", "x", 1));
-        play.commit(&format!("v{version} no such group, simple"), version, (&format!("simple{version}"), "", -1));
-        play.commit(&format!("v{version} no such group, member"), version, ("none", "x", 1));
+        play.commit(
+            &format!("v{version} no such group, simple"),
+            version,
+            (&format!("simple{version}"), "", -1),
+        );
+        play.commit(
+            &format!("v{version} no such group, member"),
+            version,
+            ("none", "x", 1),
+        );
     }
     fetch(play, "fetch", 9, ("o", Some("a"), two));
     fetch(play, "fetch by id", 10, ("o", Some("a"), two));
@@ -238,7 +338,12 @@ fn offsets(play: &mut Play) {
     fetch(play, "fetch as nobody in v8", 8, ("o", None, -1));
     fetch(play, "fetch an old epoch", 9, ("o", Some("a"), 0));
     fetch(play, "fetch as a stranger", 9, ("o", Some("x"), 1));
-    fetch(play, "fetch of no group as a member", 9, ("none", Some("x"), 1));
+    fetch(
+        play,
+        "fetch of no group as a member",
+        9,
+        ("none", Some("x"), 1),
+    );
     fetch(play, "fetch of no group", 9, ("none", None, -1));
     delete_offsets(play, "delete offsets in use", "o");
     delete_offsets(play, "delete offsets of no group", "none");
@@ -252,7 +357,11 @@ fn offsets(play: &mut Play) {
         for group in play.raw.ask(version, &request).groups {
             let line = format!(
                 "{} {} {} {:?} {:?}",
-                group.group_id, error(group.error_code), group.group_state, group.protocol_type, group.members.len()
+                group.group_id,
+                error(group.error_code),
+                group.group_state,
+                group.protocol_type,
+                group.members.len()
             );
             play.note(&format!("classic describe v{version}"), &line);
         }
@@ -285,10 +394,13 @@ fn expressions(play: &mut Play) {
     });
     play.note("last epoch", &last.to_string());
     play.describe("by expression", "r");
-    play.beat("no expression any more", &ConsumerGroupHeartbeatRequest {
-        subscribed_topic_regex: Some(Text::default()),
-        ..plain("r", "a", last)
-    });
+    play.beat(
+        "no expression any more",
+        &ConsumerGroupHeartbeatRequest {
+            subscribed_topic_regex: Some(Text::default()),
+            ..plain("r", "a", last)
+        },
+    );
     play.describe("without expression", "r");
     let nothing = ConsumerGroupHeartbeatRequest {
         subscribed_topic_regex: Some(Text::from("x[0-9]+")),
@@ -304,7 +416,11 @@ fn assignors(play: &mut Play) {
             server_assignor: Some(Text::from(assignor)),
             ..request
         };
-        let first: &[&str] = if assignor == "range" { &["apples", "pears"] } else { &["apples"] };
+        let first: &[&str] = if assignor == "range" {
+            &["apples", "pears"]
+        } else {
+            &["apples"]
+        };
         play.beat("assignor, first", &with(join(&group, "a", first)));
         // For unlike wishes `uniform` has no single answer.
         let (second, third): (&[&str], &[&str]) = match assignor {
@@ -349,7 +465,12 @@ fn classic_join(play: &mut Play, label: &str, request: &JoinGroupRequest) -> (St
     (answer.member_id.to_string(), answer.generation_id)
 }
 
-fn classic_sync(play: &mut Play, label: &str, (group, member, generation): (&str, &str, i32), share: Option<Bytes>) {
+fn classic_sync(
+    play: &mut Play,
+    label: &str,
+    (group, member, generation): (&str, &str, i32),
+    share: Option<Bytes>,
+) {
     let assignments = share.map(|assignment| SyncGroupRequestAssignment {
         member_id: Text::from(member),
         assignment,
@@ -364,7 +485,12 @@ fn classic_sync(play: &mut Play, label: &str, (group, member, generation): (&str
         ..SyncGroupRequest::default()
     };
     let answer = play.raw.ask(5, &request);
-    let line = format!("{} {} bytes {:?}", error(answer.error_code), answer.assignment.len(), answer.protocol_name);
+    let line = format!(
+        "{} {} bytes {:?}",
+        error(answer.error_code),
+        answer.assignment.len(),
+        answer.protocol_name
+    );
     play.note(label, &line);
 }
 
@@ -390,7 +516,11 @@ fn leave(play: &mut Play, label: &str, group: &str, member: &str, instance: Opti
         ..LeaveGroupRequest::default()
     };
     let answer = play.raw.ask(5, &request);
-    let each: Vec<String> = answer.members.iter().map(|of| error(of.error_code)).collect();
+    let each: Vec<String> = answer
+        .members
+        .iter()
+        .map(|of| error(of.error_code))
+        .collect();
     play.note(label, &format!("{} {each:?}", error(answer.error_code)));
 }
 
@@ -408,7 +538,12 @@ fn everything() -> Bytes {
 fn classic_group(play: &mut Play, group: &str) -> (String, i32) {
     let (id, _) = classic_join(play, "asks for an id", &joining(group, "", &[]));
     let (id, generation) = classic_join(play, "joins with it", &joining(group, &id, &[]));
-    classic_sync(play, "hands out", (group, &id, generation), Some(everything()));
+    classic_sync(
+        play,
+        "hands out",
+        (group, &id, generation),
+        Some(everything()),
+    );
     (id, generation)
 }
 
@@ -417,12 +552,19 @@ fn upgrade(play: &mut Play) {
     play.beat("consumer stays in a classic group", &plain("u", "n", 3));
     play.beat("consumer leaves a classic group", &plain("u", "n", -1));
     play.describe("consumer describe of a classic group", "u");
-    play.beat("consumer joins a classic group", &join("u", "n", &["apples"]));
+    play.beat(
+        "consumer joins a classic group",
+        &join("u", "n", &["apples"]),
+    );
     play.describe("upgraded", "u");
     list(play, "listed", &["u"]);
     classic_beat(play, "classic is called", ("u", &id, generation));
     play.commit("classic commits", 8, ("u", &id, generation));
-    play.commit("classic commits an old generation", 8, ("u", &id, generation - 1));
+    play.commit(
+        "classic commits an old generation",
+        8,
+        ("u", &id, generation - 1),
+    );
     fetch(play, "classic fetches", 9, ("u", Some(&id), generation));
     classic_sync(play, "classic syncs too soon", ("u", &id, generation), None);
     let mut wrong = joining("u", &id, &[]);
@@ -433,11 +575,19 @@ fn upgrade(play: &mut Play) {
     wrong.protocols.truncate(1);
     classic_join(play, "another protocol", &wrong);
     let all: &[(&str, &[i32])] = &[("apples", &[0, 1, 2, 3])];
-    let (_, next) = classic_join(play, "classic rejoins with all it had", &joining("u", &id, all));
+    let (_, next) = classic_join(
+        play,
+        "classic rejoins with all it had",
+        &joining("u", &id, all),
+    );
     play.describe("revoking", "u");
     classic_sync(play, "classic syncs", ("u", &id, next), None);
     classic_beat(play, "classic is to rejoin", ("u", &id, next));
-    let (_, next) = classic_join(play, "classic rejoins with nothing", &joining("u", &id, &[]));
+    let (_, next) = classic_join(
+        play,
+        "classic rejoins with nothing",
+        &joining("u", &id, &[]),
+    );
     classic_sync(play, "classic syncs again", ("u", &id, next), None);
     classic_beat(play, "classic rests", ("u", &id, next));
     classic_beat(play, "classic lies", ("u", &id, next + 1));
@@ -457,7 +607,10 @@ fn upgrade(play: &mut Play) {
     classic_sync(play, "classic alone", ("u", &id, last), Some(everything()));
     leave(play, "the last leaves", "u", &id, None);
     list(play, "listed at last", &["u"]);
-    play.beat("consumer joins an empty classic group", &join("u", "n", &["apples"]));
+    play.beat(
+        "consumer joins an empty classic group",
+        &join("u", "n", &["apples"]),
+    );
     play.describe("a consumer group again", "u");
     play.beat("and leaves it", &plain("u", "n", -1));
     let (id, _) = classic_group(play, "u");
@@ -471,9 +624,15 @@ fn static_downgrade(play: &mut Play) {
     play.beat("static consumer joins", &request);
     let mut classic = joining("sd", "", &[]);
     classic.group_instance_id = Some(Text::from("i"));
-    let (id, generation) = classic_join(play, "its place is taken in the classic protocol", &classic);
+    let (id, generation) =
+        classic_join(play, "its place is taken in the classic protocol", &classic);
     list(play, "it is", &["sd"]);
-    classic_sync(play, "it syncs", ("sd", &id, generation), Some(everything()));
+    classic_sync(
+        play,
+        "it syncs",
+        ("sd", &id, generation),
+        Some(everything()),
+    );
     classic_beat(play, "it rests", ("sd", &id, generation));
     play.describe("not a consumer group", "sd");
     leave(play, "removed by instance", "sd", "", Some("i"));
@@ -485,8 +644,18 @@ fn classic(play: &mut Play) {
     play.commit("v9 in another", 9, ("c", &id, generation + 1));
     play.commit("v9 as a stranger", 9, ("c", "x", generation));
     play.commit("v9 as nobody", 9, ("c", "", -1));
-    fetch(play, "fetch with its generation", 9, ("c", Some(&id), generation));
-    fetch(play, "fetch with another", 9, ("c", Some(&id), generation + 1));
+    fetch(
+        play,
+        "fetch with its generation",
+        9,
+        ("c", Some(&id), generation),
+    );
+    fetch(
+        play,
+        "fetch with another",
+        9,
+        ("c", Some(&id), generation + 1),
+    );
     delete(play, "delete a classic group in use", "c");
     delete_offsets(play, "delete its offsets", "c");
     let mut connect = joining("k", "", &[]);
@@ -501,7 +670,10 @@ fn classic(play: &mut Play) {
         protocol.metadata = Bytes::from_static(&[0]);
     }
     classic_join(play, "malformed", &broken);
-    play.beat("consumer joins malformed members", &join("b", "n", &["apples"]));
+    play.beat(
+        "consumer joins malformed members",
+        &join("b", "n", &["apples"]),
+    );
     leave(play, "leaves a classic group", "c", &id, None);
     delete_offsets(play, "delete offsets of an empty classic group", "c");
     delete(play, "delete an empty classic group", "c");
@@ -525,6 +697,12 @@ fn topics(play: &mut Play) {
         ..join("t", "b", &["plums"])
     };
     play.beat("a stranger that says all", &request);
-    leave(play, "a consumer leaves as a classic member", "t", "a", None);
+    leave(
+        play,
+        "a consumer leaves as a classic member",
+        "t",
+        "a",
+        None,
+    );
     play.describe("nobody", "t");
 }

@@ -36,7 +36,8 @@ pub(crate) struct Beat {
 impl Beat {
     /// Whether it says everything there is to say, as a member does that joins or is unsure.
     fn is_full(&self) -> bool {
-        let all = self.rebalance_timeout_ms.is_some() && self.topics.is_some() && self.holds.is_some();
+        let all =
+            self.rebalance_timeout_ms.is_some() && self.topics.is_some() && self.holds.is_some();
         self.epoch == 0 || all
     }
 }
@@ -66,15 +67,18 @@ impl BeatReply {
     }
 
     pub(crate) fn refused(refused: Refused) -> BeatReply {
-        BeatReply { message: Some(refused.message), ..BeatReply::failed(refused.error) }
+        BeatReply {
+            message: Some(refused.message),
+            ..BeatReply::failed(refused.error)
+        }
     }
 }
 
 impl ConsumerGroup {
     /// Takes a heartbeat that joins or stays.
-    pub(crate) fn heartbeat(&mut self, at: Moment<'_>, beat: Beat) -> Vec<ConsumerEffect> {
+    pub(crate) fn heartbeat(&mut self, at: Moment<'_>, beat: &Beat) -> Vec<ConsumerEffect> {
         let waiter = beat.waiter;
-        match self.take_beat(at, &beat) {
+        match self.take_beat(at, beat) {
             Ok(reply) => self.answer(waiter, Reply::Beat(Box::new(reply))),
             Err(refused) => {
                 let reply = Reply::Beat(Box::new(BeatReply::refused(refused)));
@@ -94,7 +98,11 @@ impl ConsumerGroup {
             None => self.admit_dynamic(beat)?,
             Some(instance_id) => self.admit_static(beat, instance_id)?,
         }
-        let before = self.members.get(id).map(|member| member.current.clone()).unwrap_or_default();
+        let before = self
+            .members
+            .get(id)
+            .map(|member| member.current.clone())
+            .unwrap_or_default();
         if !self.is_at_rest(at, beat) {
             let changed = self.update_member(beat);
             self.follow_subscriptions(at, changed);
@@ -107,7 +115,10 @@ impl ConsumerGroup {
 
     fn beat_reply(&self, beat: &Beat, before: &Current) -> BeatReply {
         let nothing = Current::default();
-        let current = self.members.get(&beat.member_id).map_or(&nothing, |member| &member.current);
+        let current = self
+            .members
+            .get(&beat.member_id)
+            .map_or(&nothing, |member| &member.current);
         let told = beat.is_full() || !same_places(&before.assigned, &current.assigned);
         BeatReply {
             error: ErrorCode::None,
@@ -155,7 +166,10 @@ impl ConsumerGroup {
             let member = self.check_member(&beat.member_id, Some(instance_id))?;
             return check_epoch(member, beat);
         }
-        let holder = self.members.instance(instance_id).and_then(|id| self.members.get(id));
+        let holder = self
+            .members
+            .instance(instance_id)
+            .and_then(|id| self.members.get(id));
         match holder {
             None => {
                 if !self.members.contains(&beat.member_id) {
@@ -220,11 +234,14 @@ impl ConsumerGroup {
             return false;
         };
         let mut member = before.clone();
-        let or_before = |new: &Option<Arc<str>>, old: &Option<Arc<str>>| new.clone().or_else(|| old.clone());
+        let or_before =
+            |new: &Option<Arc<str>>, old: &Option<Arc<str>>| new.clone().or_else(|| old.clone());
         member.instance_id = or_before(&beat.instance_id, &before.instance_id);
         member.rack_id = or_before(&beat.rack_id, &before.rack_id);
         member.assignor = or_before(&beat.assignor, &before.assignor);
-        member.rebalance_timeout_ms = beat.rebalance_timeout_ms.unwrap_or(before.rebalance_timeout_ms);
+        member.rebalance_timeout_ms = beat
+            .rebalance_timeout_ms
+            .unwrap_or(before.rebalance_timeout_ms);
         if let Some(topics) = &beat.topics {
             member.topics.clone_from(topics);
         }
@@ -244,7 +261,10 @@ impl ConsumerGroup {
         };
         let regex = member.regex != before.regex;
         // What a new expression matches is found out elsewhere, and grows the epoch then.
-        let known = member.regex.as_ref().is_none_or(|regex| self.regexes.contains_key(regex));
+        let known = member
+            .regex
+            .as_ref()
+            .is_none_or(|regex| self.regexes.contains_key(regex));
         let wants = member.topics != before.topics || (regex && known);
         let other = wants
             || regex
@@ -281,7 +301,9 @@ fn check_epoch(member: &Member, beat: &Beat) -> Result<(), Refused> {
         std::cmp::Ordering::Equal => return Ok(()),
         // It joins once more: a new start that kept its id.
         std::cmp::Ordering::Less if beat.epoch == 0 => return Ok(()),
-        std::cmp::Ordering::Less if beat.epoch == current.previous_epoch && within() => return Ok(()),
+        std::cmp::Ordering::Less if beat.epoch == current.previous_epoch && within() => {
+            return Ok(());
+        }
         std::cmp::Ordering::Less => "smaller",
         std::cmp::Ordering::Greater => "greater",
     };
@@ -294,10 +316,15 @@ fn check_epoch(member: &Member, beat: &Beat) -> Result<(), Refused> {
 
 fn same_places(one: &Owned, other: &Owned) -> bool {
     one.len() == other.len()
-        && one.iter().zip(other).all(|((a, of_a), (b, of_b))| a == b && of_a.keys().eq(of_b.keys()))
+        && one
+            .iter()
+            .zip(other)
+            .all(|((a, of_a), (b, of_b))| a == b && of_a.keys().eq(of_b.keys()))
 }
 
 pub(super) fn without_epochs(owned: &Owned) -> Partitions {
     let topics = owned.iter();
-    topics.map(|(topic, of)| (*topic, of.keys().copied().collect())).collect()
+    topics
+        .map(|(topic, of)| (*topic, of.keys().copied().collect()))
+        .collect()
 }

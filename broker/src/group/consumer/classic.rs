@@ -22,7 +22,7 @@ impl ConsumerGroup {
         match event {
             Event::Join(join) => {
                 let waiter = join.waiter;
-                if let Err(reply) = self.join(at, *join) {
+                if let Err(reply) = self.join(at, &join) {
                     self.refuse(waiter, Reply::Join(reply));
                 }
             }
@@ -30,7 +30,9 @@ impl ConsumerGroup {
                 let waiter = sync.waiter;
                 match self.sync(at, &sync) {
                     Ok(reply) => self.answer(waiter, Reply::Sync(reply)),
-                    Err(refused) => self.refuse(waiter, Reply::Sync(SyncReply::refused(refused.error))),
+                    Err(refused) => {
+                        self.refuse(waiter, Reply::Sync(SyncReply::refused(refused.error)));
+                    }
                 }
             }
             Event::Heartbeat { waiter, claim } => {
@@ -49,32 +51,42 @@ impl ConsumerGroup {
         self.effects.push(ConsumerEffect::Reply { waiter, reply });
     }
 
-    fn join(&mut self, at: Moment<'_>, join: Join) -> Result<(), Box<JoinReply>> {
+    fn join(&mut self, at: Moment<'_>, join: &Join) -> Result<(), Box<JoinReply>> {
         let refused = |error| Box::new(JoinReply::refused(Arc::from(""), error));
         let unknown = join.member_id.is_none();
-        let id = join.member_id.clone().unwrap_or_else(|| join.new_member_id.clone());
+        let id = join
+            .member_id
+            .clone()
+            .unwrap_or_else(|| join.new_member_id.clone());
         if self.is_full_for(&id) {
             return Err(refused(ErrorCode::GroupMaxSizeReached));
         }
-        if !self.supports(&join) {
+        if !self.supports(join) {
             return Err(refused(ErrorCode::InconsistentGroupProtocol));
         }
         if unknown && join.instance_id.is_none() && join.needs_known_id {
-            return Err(Box::new(JoinReply::refused(id, ErrorCode::MemberIdRequired)));
+            return Err(Box::new(JoinReply::refused(
+                id,
+                ErrorCode::MemberIdRequired,
+            )));
         }
         let first = join.protocols.first();
         let Some(wants) = first.and_then(|offer| read_subscription(&offer.metadata)) else {
             return Err(refused(ErrorCode::UnknownServerError));
         };
-        let downgrades = self.downgrades_with(&join);
-        self.admit_classic(&id, &join, unknown).map_err(|error| refused(error.error))?;
-        let changed = self.update_classic(&id, &join, &wants);
+        let downgrades = self.downgrades_with(join);
+        self.admit_classic(&id, join, unknown)
+            .map_err(|error| refused(error.error))?;
+        let changed = self.update_classic(&id, join, &wants);
         self.follow_subscriptions(at, changed);
         self.assign_if_due(at);
         let holds = wants.holds(at.topics);
         self.reconcile(at.now, &id, Some(&holds));
         self.watch_sync(at, &id, join.rebalance_timeout_ms);
-        let epoch = self.members.get(&id).map_or(0, |member| member.current.epoch);
+        let epoch = self
+            .members
+            .get(&id)
+            .map_or(0, |member| member.current.epoch);
         let reply = JoinReply {
             error: ErrorCode::None,
             generation: epoch,
@@ -91,7 +103,11 @@ impl ConsumerGroup {
 
     /// Whether the classic members and the offer have a protocol in common.
     fn supports(&self, join: &Join) -> bool {
-        let classic = || self.members.iter().filter_map(|member| member.classic.as_ref());
+        let classic = || {
+            self.members
+                .iter()
+                .filter_map(|member| member.classic.as_ref())
+        };
         &*join.protocol_type == CONSUMER_PROTOCOL_TYPE
             && join.protocols.iter().any(|offer| {
                 classic().all(|terms| terms.protocols.iter().any(|of| of.name == offer.name))
@@ -100,7 +116,10 @@ impl ConsumerGroup {
 
     /// Whether this join takes the place of the last member that speaks the consumer protocol.
     fn downgrades_with(&self, join: &Join) -> bool {
-        let holder = join.instance_id.as_ref().and_then(|id| self.members.instance(id));
+        let holder = join
+            .instance_id
+            .as_ref()
+            .and_then(|id| self.members.instance(id));
         self.rules.downgrade
             && self.members.len() <= self.rules.classic_max_size
             && holder.is_some_and(|id| self.all_classic_except(id))
@@ -123,7 +142,12 @@ impl ConsumerGroup {
         Ok(())
     }
 
-    fn update_classic(&mut self, id: &Arc<str>, join: &Join, wants: &super::convert::Wants) -> bool {
+    fn update_classic(
+        &mut self,
+        id: &Arc<str>,
+        join: &Join,
+        wants: &super::convert::Wants,
+    ) -> bool {
         let Some(before) = self.members.get(id) else {
             return false;
         };
@@ -141,7 +165,10 @@ impl ConsumerGroup {
     }
 
     fn watch_sync(&mut self, at: Moment<'_>, id: &Arc<str>, rebalance_timeout_ms: i32) {
-        let ends = at.now.tick_ms.saturating_add(positive_ms(rebalance_timeout_ms));
+        let ends = at
+            .now
+            .tick_ms
+            .saturating_add(positive_ms(rebalance_timeout_ms));
         if let Some(member) = self.members.get_mut(id) {
             member.timers.join = None;
             member.timers.rebalance = None;
@@ -155,22 +182,37 @@ impl ConsumerGroup {
     fn check_claim(&self, claim: &Claim) -> Result<&Member, Refused> {
         let member = self.check_member(&claim.member_id, claim.instance_id.as_deref())?;
         if member.classic.is_none() {
-            return Err(Refused::new(ErrorCode::UnknownMemberId, "not a classic member"));
+            return Err(Refused::new(
+                ErrorCode::UnknownMemberId,
+                "not a classic member",
+            ));
         }
         if member.current.epoch != claim.generation {
-            return Err(Refused::new(ErrorCode::IllegalGeneration, "another generation"));
+            return Err(Refused::new(
+                ErrorCode::IllegalGeneration,
+                "another generation",
+            ));
         }
         Ok(member)
     }
 
     fn sync(&mut self, at: Moment<'_>, sync: &Sync) -> Result<SyncReply, Refused> {
         let member = self.check_claim(&sync.claim)?;
-        let first = member.classic.as_ref().and_then(|terms| terms.protocols.first());
+        let first = member
+            .classic
+            .as_ref()
+            .and_then(|terms| terms.protocols.first());
         let name = first.map(|offer| &*offer.name);
-        let type_differs = sync.protocol_type.as_deref().is_some_and(|said| said != CONSUMER_PROTOCOL_TYPE);
+        let type_differs = sync
+            .protocol_type
+            .as_deref()
+            .is_some_and(|said| said != CONSUMER_PROTOCOL_TYPE);
         let name_differs = sync.protocol_name.is_some() && sync.protocol_name.as_deref() != name;
         if type_differs || name_differs {
-            return Err(Refused::new(ErrorCode::InconsistentGroupProtocol, "another protocol"));
+            return Err(Refused::new(
+                ErrorCode::InconsistentGroupProtocol,
+                "another protocol",
+            ));
         }
         // One that still revokes has rejoined already and comes again of its own.
         let behind = self.epoch > member.current.epoch
@@ -210,7 +252,11 @@ impl ConsumerGroup {
             Ok(member) => member,
             Err(refused) => return refused.error,
         };
-        let (id, state, epoch) = (member.id.clone(), member.current.state, member.current.epoch);
+        let (id, state, epoch) = (
+            member.id.clone(),
+            member.current.state,
+            member.current.epoch,
+        );
         self.renew_session(at.now, &id);
         let released = || state == MemberState::UnreleasedPartitions && !self.waits_for_others(&id);
         if epoch < self.epoch || state == MemberState::UnrevokedPartitions || released() {
@@ -221,4 +267,3 @@ impl ConsumerGroup {
         }
     }
 }
-

@@ -50,7 +50,10 @@ pub(crate) struct Wants {
 impl Wants {
     /// What it has, by topic id.
     pub(crate) fn holds(&self, topics: &dyn Topics) -> Partitions {
-        by_id(self.holds.iter().map(|(name, of)| (&**name, of.as_slice())), topics)
+        by_id(
+            self.holds.iter().map(|(name, of)| (&**name, of.as_slice())),
+            topics,
+        )
     }
 }
 
@@ -78,8 +81,16 @@ pub(crate) fn read_subscription(bytes: &Bytes) -> Option<Wants> {
     let mut input = Decoder::new(body, version.min(NEWEST), false);
     let read = ConsumerProtocolSubscription::decode(&mut input).ok()?;
     Some(Wants {
-        topics: read.topics.iter().map(|topic| Arc::from(&**topic)).collect(),
-        rack_id: read.rack_id.as_deref().map(Arc::from),
+        topics: read
+            .topics
+            .iter()
+            .map(|topic| Arc::from(&**topic))
+            .collect(),
+        rack_id: read
+            .rack_id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .map(Arc::from),
         holds: read
             .owned_partitions
             .iter()
@@ -97,7 +108,10 @@ fn read_assignment(bytes: &Bytes, topics: &dyn Topics) -> Option<Partitions> {
     let mut input = Decoder::new(body, version.min(NEWEST), false);
     let read = ConsumerProtocolAssignment::decode(&mut input).ok()?;
     let named = read.assigned_partitions.iter();
-    Some(by_id(named.map(|of| (&*of.topic, of.partitions.as_slice())), topics))
+    Some(by_id(
+        named.map(|of| (&*of.topic, of.partitions.as_slice())),
+        topics,
+    ))
 }
 
 /// An assignment as the opaque bytes of a SyncGroup answer.
@@ -111,10 +125,12 @@ pub(super) fn write_assignment(owned: &Owned, version: i16, topics: &dyn Topics)
     let assigned = named.into_iter();
     let message = ConsumerProtocolAssignment {
         assigned_partitions: assigned
-            .map(|(topic, partitions)| ConsumerProtocolAssignmentTopicPartition {
-                topic: Text::from(&*topic),
-                partitions,
-            })
+            .map(
+                |(topic, partitions)| ConsumerProtocolAssignmentTopicPartition {
+                    topic: Text::from(&*topic),
+                    partitions,
+                },
+            )
             .collect(),
         user_data: None,
     };
@@ -132,7 +148,11 @@ pub(super) fn write_assignment(owned: &Owned, version: i16, topics: &dyn Topics)
 
 impl ConsumerGroup {
     /// A group without members in the place of a classic one; `stored`: that one is in the log.
-    pub(crate) fn replacing(rules: ConsumerRules, next_ticket: Ticket, stored: bool) -> ConsumerGroup {
+    pub(crate) fn replacing(
+        rules: ConsumerRules,
+        next_ticket: Ticket,
+        stored: bool,
+    ) -> ConsumerGroup {
         let mut group = ConsumerGroup::new(rules, next_ticket);
         if stored {
             group.mark(Part::Classic);
@@ -153,7 +173,7 @@ impl ConsumerGroup {
         for view in members {
             let wants = read_subscription(&view.subscription)?;
             let assigned = read_assignment(&view.assignment, at.topics)?;
-            group.adopt(at, view, wants, assigned);
+            group.adopt(at, view, wants, &assigned);
         }
         group.mark(Part::Classic);
         for part in group.all_parts() {
@@ -162,7 +182,7 @@ impl ConsumerGroup {
         Some(group)
     }
 
-    fn adopt(&mut self, at: Moment<'_>, view: ClassicView, wants: Wants, assigned: Partitions) {
+    fn adopt(&mut self, at: Moment<'_>, view: ClassicView, wants: Wants, assigned: &Partitions) {
         let id = view.member_id;
         let mut member = Member::new(id.clone(), view.client);
         member.instance_id = view.instance_id;
@@ -181,7 +201,10 @@ impl ConsumerGroup {
             .iter()
             .map(|(topic, of)| {
                 let mine = of.iter().filter(|at| free(topic, at));
-                (*topic, mine.map(|at| (*at, epoch)).collect::<BTreeMap<i32, i32>>())
+                (
+                    *topic,
+                    mine.map(|at| (*at, epoch)).collect::<BTreeMap<i32, i32>>(),
+                )
             })
             .filter(|(_, of)| !of.is_empty())
             .collect();
@@ -200,27 +223,30 @@ impl ConsumerGroup {
     /// The members for a classic group of this group's epoch.
     pub(crate) fn classic_members(&self, at: Moment<'_>) -> Vec<ClassicView> {
         let members = self.members.iter();
-        members.filter_map(|member| {
-            let terms = member.classic.as_ref()?;
-            let first = terms.protocols.first();
-            let version = first.map_or(0, |offer| version_of(&offer.metadata));
-            let target = self.target.get(&member.id);
-            let owned: Owned = target
-                .into_iter()
-                .flatten()
-                .map(|(topic, of)| (*topic, of.iter().map(|at| (*at, 0)).collect()))
-                .collect();
-            Some(ClassicView {
-                member_id: member.id.clone(),
-                instance_id: member.instance_id.clone(),
-                client: member.client.clone(),
-                session_timeout_ms: terms.session_timeout_ms,
-                rebalance_timeout_ms: member.rebalance_timeout_ms,
-                protocols: terms.protocols.clone(),
-                subscription: first.map(|offer| offer.metadata.clone()).unwrap_or_default(),
-                assignment: write_assignment(&owned, version, at.topics),
+        members
+            .filter_map(|member| {
+                let terms = member.classic.as_ref()?;
+                let first = terms.protocols.first();
+                let version = first.map_or(0, |offer| version_of(&offer.metadata));
+                let target = self.target.get(&member.id);
+                let owned: Owned = target
+                    .into_iter()
+                    .flatten()
+                    .map(|(topic, of)| (*topic, of.iter().map(|at| (*at, 0)).collect()))
+                    .collect();
+                Some(ClassicView {
+                    member_id: member.id.clone(),
+                    instance_id: member.instance_id.clone(),
+                    client: member.client.clone(),
+                    session_timeout_ms: terms.session_timeout_ms,
+                    rebalance_timeout_ms: member.rebalance_timeout_ms,
+                    protocols: terms.protocols.clone(),
+                    subscription: first
+                        .map(|offer| offer.metadata.clone())
+                        .unwrap_or_default(),
+                    assignment: write_assignment(&owned, version, at.topics),
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 }

@@ -63,11 +63,22 @@ impl ConsumerGroup {
 
     fn put_out(&mut self, at: Moment<'_>, ids: &[Arc<str>]) {
         let out = |id: &Arc<str>| ids.contains(id);
-        let spoke = |id: &Arc<str>| self.members.get(id).is_some_and(|member| member.classic.is_none());
-        let remaining = self.members.iter().filter(|member| !out(&member.id)).count();
+        let spoke = |id: &Arc<str>| {
+            self.members
+                .get(id)
+                .is_some_and(|member| member.classic.is_none())
+        };
+        let remaining = self
+            .members
+            .iter()
+            .filter(|member| !out(&member.id))
+            .count();
         let downgrades = self.rules.downgrade
             && ids.iter().any(spoke)
-            && self.members.iter().all(|member| out(&member.id) || member.classic.is_some())
+            && self
+                .members
+                .iter()
+                .all(|member| out(&member.id) || member.classic.is_some())
             && (1..=self.rules.classic_max_size).contains(&remaining);
         for id in ids {
             self.forget(id);
@@ -110,7 +121,10 @@ impl ConsumerGroup {
             let found = self.find_leaving(&leaving);
             going.extend(found.iter().cloned());
             left.push(Left {
-                error: found.as_ref().err().map_or(ErrorCode::None, |refused| refused.error),
+                error: found
+                    .as_ref()
+                    .err()
+                    .map_or(ErrorCode::None, |refused| refused.error),
                 member_id: found.unwrap_or(leaving.member_id),
                 instance_id: leaving.instance_id,
             });
@@ -127,7 +141,11 @@ impl ConsumerGroup {
         let named = instance_id.filter(|_| leaving.member_id.is_empty());
         let id = match named {
             // An administrator names a static member by its instance id alone.
-            Some(instance_id) => self.members.instance(instance_id).ok_or_else(unknown)?.clone(),
+            Some(instance_id) => self
+                .members
+                .instance(instance_id)
+                .ok_or_else(unknown)?
+                .clone(),
             None => leaving.member_id.clone(),
         };
         self.check_member(&id, instance_id)?;

@@ -95,12 +95,15 @@ impl ConsumerGroup {
         (group.epoch, group.metadata_hash) = recorded.epoch.unwrap_or_default();
         (group.target_epoch, group.target_ms) = recorded.target_epoch.unwrap_or_default();
         group.target = recorded.target;
-        group.target.retain(|id, _| recorded.members.contains_key(id));
+        group
+            .target
+            .retain(|id, _| recorded.members.contains_key(id));
         group.regexes = recorded.regexes;
         let mut currents = recorded.current;
         for (id, member) in recorded.members {
             let current = currents.remove(&id).unwrap_or_default();
-            let revokes = current.state == MemberState::UnrevokedPartitions && member.classic.is_none();
+            let revokes =
+                current.state == MemberState::UnrevokedPartitions && member.classic.is_none();
             let timeout_ms = super::timers::positive_ms(member.rebalance_timeout_ms);
             let ends = now.tick_ms.saturating_add(timeout_ms);
             group.members.put(member);
@@ -165,7 +168,9 @@ impl ConsumerGroup {
 
     /// Whether a member speaks the consumer protocol.
     pub(crate) fn speaks_consumer(&self, id: &str) -> bool {
-        self.members.get(id).is_some_and(|member| member.classic.is_none())
+        self.members
+            .get(id)
+            .is_some_and(|member| member.classic.is_none())
     }
 
     /// Whether offsets of these partitions may be committed under this claim. An older epoch is
@@ -196,10 +201,15 @@ impl ConsumerGroup {
             let (id, _) = at.topics.find(topic)?;
             let current = &member.current;
             let sides = [&current.assigned, &current.revoking];
-            sides.into_iter().find_map(|of| of.get(&id)?.get(&partition).copied())
+            sides
+                .into_iter()
+                .find_map(|of| of.get(&id)?.get(&partition).copied())
         };
         let older = claim.generation < member.current.epoch && claim.generation >= 0;
-        if older && places.all(|(topic, at)| since(topic, at).is_some_and(|since| claim.generation >= since)) {
+        if older
+            && places
+                .all(|(topic, at)| since(topic, at).is_some_and(|since| claim.generation >= since))
+        {
             return Ok(());
         }
         Err(ErrorCode::StaleMemberEpoch)
@@ -214,17 +224,26 @@ impl ConsumerGroup {
         if member_id.is_empty() && epoch < 0 {
             return Ok(());
         }
-        let member = self.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        let member = self
+            .members
+            .get(member_id)
+            .ok_or(ErrorCode::UnknownMemberId)?;
         if member.current.epoch != epoch {
-            let error = if member.classic.is_some() { ErrorCode::IllegalGeneration } else { ErrorCode::StaleMemberEpoch };
+            let error = if member.classic.is_some() {
+                ErrorCode::IllegalGeneration
+            } else {
+                ErrorCode::StaleMemberEpoch
+            };
             return Err(error);
         }
         Ok(())
     }
 
-
     /// An error text for a request to a group of the other protocol.
     pub(crate) fn not_a_consumer_group(id: &str) -> Refused {
-        Refused::new(ErrorCode::GroupIdNotFound, format!("Group {id} is not a consumer group."))
+        Refused::new(
+            ErrorCode::GroupIdNotFound,
+            format!("Group {id} is not a consumer group."),
+        )
     }
 }

@@ -184,7 +184,8 @@ impl Members {
     pub(crate) fn put(&mut self, member: Member) {
         self.remove(&member.id.clone());
         if let Some(instance_id) = &member.instance_id {
-            self.by_instance.insert(instance_id.clone(), member.id.clone());
+            self.by_instance
+                .insert(instance_id.clone(), member.id.clone());
         }
         self.classic += usize::from(member.classic.is_some());
         self.by_id.insert(member.id.clone(), member);
@@ -192,10 +193,10 @@ impl Members {
 
     pub(crate) fn remove(&mut self, id: &str) -> Option<Member> {
         let member = self.by_id.remove(id)?;
-        if let Some(instance_id) = &member.instance_id {
-            if self.by_instance.get(instance_id).is_some_and(|holder| **holder == *member.id) {
-                self.by_instance.remove(instance_id);
-            }
+        if let Some(instance_id) = &member.instance_id
+            && self.by_instance.get(instance_id) == Some(&member.id)
+        {
+            self.by_instance.remove(instance_id);
         }
         self.classic -= usize::from(member.classic.is_some());
         Some(member)

@@ -223,13 +223,20 @@ impl ConsumerGroup {
     /// Whether all members but `id` speak the classic protocol, and `id` does not.
     fn all_classic_except(&self, id: &str) -> bool {
         let others = self.members.len().saturating_sub(1);
-        self.members.get(id).is_some_and(|member| member.classic.is_none())
+        self.members
+            .get(id)
+            .is_some_and(|member| member.classic.is_none())
             && self.members.classic() == others
     }
 
     /// A present member, by id and instance id.
     fn check_member(&self, id: &str, instance_id: Option<&str>) -> Result<&Member, Refused> {
-        let unknown = || Refused::new(ErrorCode::UnknownMemberId, format!("Member {id} is not a member of the group."));
+        let unknown = || {
+            Refused::new(
+                ErrorCode::UnknownMemberId,
+                format!("Member {id} is not a member of the group."),
+            )
+        };
         let Some(instance_id) = instance_id else {
             return self.members.get(id).ok_or_else(unknown);
         };
@@ -238,7 +245,9 @@ impl ConsumerGroup {
             return Err(Refused::new(ErrorCode::UnknownMemberId, message));
         };
         if &**holder != id {
-            let message = format!("Static member {id} with instance id {instance_id} was fenced by member {holder}.");
+            let message = format!(
+                "Static member {id} with instance id {instance_id} was fenced by member {holder}."
+            );
             return Err(Refused::new(ErrorCode::FencedInstanceId, message));
         }
         self.members.get(id).ok_or_else(unknown)

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::member::{Current, MemberState};
-use super::timers::positive_ms;
 use super::storing::Part;
+use super::timers::positive_ms;
 use super::{ConsumerGroup, Now, Owned, Partitions};
 
 impl ConsumerGroup {
@@ -24,7 +24,9 @@ impl ConsumerGroup {
             _ => return,
         };
         let watched = next.state == MemberState::UnrevokedPartitions && member.classic.is_none();
-        let ends = now.tick_ms.saturating_add(positive_ms(member.rebalance_timeout_ms));
+        let ends = now
+            .tick_ms
+            .saturating_add(positive_ms(member.rebalance_timeout_ms));
         let rebalance = watched.then_some(ends);
         self.set_current(id, next);
         self.mark(Part::Current(id.clone()));
@@ -60,26 +62,42 @@ impl ConsumerGroup {
         }
     }
 
-    fn next_step(&self, id: &Arc<str>, now: &Current, holds: Option<&Partitions>) -> Option<Current> {
+    fn next_step(
+        &self,
+        id: &Arc<str>,
+        now: &Current,
+        holds: Option<&Partitions>,
+    ) -> Option<Current> {
         match now.state {
-            MemberState::Stable => Some(self.compute(id, now, now.epoch, holds)),
             MemberState::UnrevokedPartitions if still_holds(&now.revoking, holds) => None,
             MemberState::UnrevokedPartitions => {
                 Some(self.compute(id, now, now.epoch.saturating_add(1), holds))
             }
-            MemberState::UnreleasedPartitions => Some(self.compute(id, now, now.epoch, holds)),
+            MemberState::Stable | MemberState::UnreleasedPartitions => {
+                Some(self.compute(id, now, now.epoch, holds))
+            }
         }
     }
 
     /// `epoch`: the one the member is in while it still has to give something up.
-    fn compute(&self, id: &Arc<str>, now: &Current, epoch: i32, holds: Option<&Partitions>) -> Current {
+    fn compute(
+        &self,
+        id: &Arc<str>,
+        now: &Current,
+        epoch: i32,
+        holds: Option<&Partitions>,
+    ) -> Current {
         let empty = Partitions::new();
         let target = self.target.get(id).unwrap_or(&empty);
         let is_target = |topic: &_, at: &i32| target.get(topic).is_some_and(|of| of.contains(at));
         let (mut assigned, mut revoking) = (Owned::new(), Owned::new());
         for (topic, partitions) in &now.assigned {
             for (at, since) in partitions {
-                let side = if is_target(topic, at) { &mut assigned } else { &mut revoking };
+                let side = if is_target(topic, at) {
+                    &mut assigned
+                } else {
+                    &mut revoking
+                };
                 side.entry(*topic).or_default().insert(*at, *since);
             }
         }
@@ -98,10 +116,17 @@ impl ConsumerGroup {
                 if assigned.get(topic).is_some_and(|of| of.contains_key(at)) {
                     continue;
                 }
-                if self.owners.get(&(*topic, *at)).is_some_and(|owner| owner != id) {
+                if self
+                    .owners
+                    .get(&(*topic, *at))
+                    .is_some_and(|owner| owner != id)
+                {
                     state = MemberState::UnreleasedPartitions;
                 } else {
-                    assigned.entry(*topic).or_default().insert(*at, self.target_epoch);
+                    assigned
+                        .entry(*topic)
+                        .or_default()
+                        .insert(*at, self.target_epoch);
                 }
             }
         }
@@ -121,7 +146,9 @@ impl ConsumerGroup {
         };
         target.iter().any(|(topic, partitions)| {
             let owner = |at: &i32| self.owners.get(&(*topic, *at));
-            partitions.iter().any(|at| owner(at).is_some_and(|owner| owner != id))
+            partitions
+                .iter()
+                .any(|at| owner(at).is_some_and(|owner| owner != id))
         })
     }
 }

@@ -32,7 +32,10 @@ pub(crate) enum ConsumerEffect {
     /// Answer the caller; comes exactly once per waiter.
     Reply { waiter: Waiter, reply: Reply },
     /// Write these parts as they are now, and report with `persisted`.
-    Store { ticket: Ticket, parts: BTreeSet<Part> },
+    Store {
+        ticket: Ticket,
+        parts: BTreeSet<Part>,
+    },
     /// Wake the group at this tick (milliseconds). Earlier requests still stand.
     WakeAt { tick_ms: u64 },
     /// Find out which topics these expressions match, and report with `resolved`.
@@ -102,7 +105,10 @@ impl ConsumerGroup {
             let parts = std::mem::take(&mut self.storing.changed);
             let ticket = self.storing.next_ticket;
             self.storing.next_ticket = Ticket(ticket.0 + 1);
-            let write = Write { parts: parts.clone(), answers };
+            let write = Write {
+                parts: parts.clone(),
+                answers,
+            };
             self.storing.writes.insert(ticket, write);
             self.effects.push(ConsumerEffect::Store { ticket, parts });
         } else if let Some((_, write)) = self.storing.writes.iter_mut().next_back() {
@@ -183,7 +189,11 @@ impl ConsumerGroup {
         let mut parts: BTreeSet<Part> = members
             .flat_map(|member| {
                 let id = &member.id;
-                [Part::Member(id.clone()), Part::Target(id.clone()), Part::Current(id.clone())]
+                [
+                    Part::Member(id.clone()),
+                    Part::Target(id.clone()),
+                    Part::Current(id.clone()),
+                ]
             })
             .collect();
         parts.extend(self.target.keys().cloned().map(Part::Target));

@@ -42,13 +42,22 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, regex::Error> {
 impl ConsumerGroup {
     /// The topics a member wants, by name.
     fn names_of<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Arc<str>> {
-        let matched = member.regex.as_ref().and_then(|regex| self.regexes.get(regex));
-        member.topics.iter().chain(matched.into_iter().flat_map(|found| &found.topics))
+        let matched = member
+            .regex
+            .as_ref()
+            .and_then(|regex| self.regexes.get(regex));
+        member
+            .topics
+            .iter()
+            .chain(matched.into_iter().flat_map(|found| &found.topics))
     }
 
     /// All topics that members want, by name.
     pub(super) fn names(&self) -> BTreeSet<&Arc<str>> {
-        self.members.iter().flat_map(|member| self.names_of(member)).collect()
+        self.members
+            .iter()
+            .flat_map(|member| self.names_of(member))
+            .collect()
     }
 
     /// Whether a member wants this topic.
@@ -67,7 +76,10 @@ impl ConsumerGroup {
 
     /// The subscribed topics that exist, with their partitions.
     pub(super) fn subscribed(&self, topics: &dyn Topics) -> BTreeMap<Uuid, i32> {
-        self.names().into_iter().filter_map(|name| topics.find(name)).collect()
+        self.names()
+            .into_iter()
+            .filter_map(|name| topics.find(name))
+            .collect()
     }
 
     /// Takes note of what members want and of what there is; the group epoch grows if it differs.
@@ -116,12 +128,17 @@ impl ConsumerGroup {
         if self.resolving {
             return;
         }
-        let wanted: BTreeSet<&Arc<str>> =
-            self.members.iter().filter_map(|member| member.regex.as_ref()).collect();
+        let wanted: BTreeSet<&Arc<str>> = self
+            .members
+            .iter()
+            .filter_map(|member| member.regex.as_ref())
+            .collect();
         if wanted.is_empty() {
             return;
         }
-        let known = wanted.iter().all(|regex| self.regexes.contains_key(&**regex));
+        let known = wanted
+            .iter()
+            .all(|regex| self.regexes.contains_key(&**regex));
         if known && self.resolved_at == Some(at.revision) {
             return;
         }
@@ -141,7 +158,10 @@ impl ConsumerGroup {
         self.resolved_at = Some(revision);
         let mut changed = false;
         for (regex, topics) in found {
-            let wanted = self.members.iter().any(|member| member.regex.as_ref() == Some(&regex));
+            let wanted = self
+                .members
+                .iter()
+                .any(|member| member.regex.as_ref() == Some(&regex));
             let before = self.regexes.get(&regex);
             if !wanted || before.is_some_and(|before| before.topics == topics) {
                 continue;
@@ -149,7 +169,11 @@ impl ConsumerGroup {
             // A first match of nothing changes nothing for one that has nothing.
             changed |= before.is_some() || !topics.is_empty() || self.has_target_by(&regex);
             let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-            let found = Resolved { topics, revision, at_ms: at.now.wall_ms };
+            let found = Resolved {
+                topics,
+                revision,
+                at_ms: at.now.wall_ms,
+            };
             self.regexes.insert(regex.clone(), found);
             self.mark(Part::Regex(regex));
         }
@@ -162,8 +186,15 @@ impl ConsumerGroup {
 
     /// Whether a member of this expression is to have something.
     fn has_target_by(&self, regex: &Arc<str>) -> bool {
-        let mut users = self.members.iter().filter(|member| member.regex.as_ref() == Some(regex));
-        users.any(|member| self.target.get(&member.id).is_some_and(|target| !target.is_empty()))
+        let mut users = self
+            .members
+            .iter()
+            .filter(|member| member.regex.as_ref() == Some(regex));
+        users.any(|member| {
+            self.target
+                .get(&member.id)
+                .is_some_and(|target| !target.is_empty())
+        })
     }
 
     /// Forgets what expressions match that nobody uses.
@@ -171,7 +202,12 @@ impl ConsumerGroup {
         let unused: Vec<Arc<str>> = self
             .regexes
             .keys()
-            .filter(|regex| !self.members.iter().any(|member| member.regex.as_ref() == Some(*regex)))
+            .filter(|regex| {
+                !self
+                    .members
+                    .iter()
+                    .any(|member| member.regex.as_ref() == Some(*regex))
+            })
             .cloned()
             .collect();
         for regex in unused {

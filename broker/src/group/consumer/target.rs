@@ -52,7 +52,10 @@ impl ConsumerGroup {
     /// The assignor that most members name; the broker's own when none does.
     pub(super) fn assignor(&self) -> Assignor {
         let mut votes: BTreeMap<Assignor, usize> = BTreeMap::new();
-        let named = self.members.iter().filter_map(|member| member.assignor.as_deref());
+        let named = self
+            .members
+            .iter()
+            .filter_map(|member| member.assignor.as_deref());
         for assignor in named.filter_map(Assignor::from_name) {
             *votes.entry(assignor).or_default() += 1;
         }

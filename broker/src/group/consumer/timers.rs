@@ -58,7 +58,11 @@ impl ConsumerGroup {
             }
         }
         self.armed = None;
-        let next = self.members.iter().filter_map(|member| member.timers.next()).min();
+        let next = self
+            .members
+            .iter()
+            .filter_map(|member| member.timers.next())
+            .min();
         self.arm_some(next);
         self.finish()
     }

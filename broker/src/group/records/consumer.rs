@@ -49,7 +49,10 @@ pub(crate) fn records(
     let mut gone = Vec::new();
     let mut there = Vec::new();
     for part in parts {
-        let record = KeyValue { key: key(id, part)?, value: value(group, part)? };
+        let record = KeyValue {
+            key: key(id, part)?,
+            value: value(group, part)?,
+        };
         if record.value.is_none() {
             gone.push((rank(part), record));
         } else {
@@ -57,7 +60,11 @@ pub(crate) fn records(
         }
     }
     gone.sort_by_key(|(rank, _)| *rank);
-    Ok(gone.into_iter().map(|(_, record)| record).chain(there).collect())
+    Ok(gone
+        .into_iter()
+        .map(|(_, record)| record)
+        .chain(there)
+        .collect())
 }
 
 /// Tombstones for `parts`, whatever the group holds.
@@ -67,7 +74,12 @@ pub(crate) fn records(
 pub(crate) fn tombstones(id: &str, parts: &BTreeSet<Part>) -> Result<Vec<KeyValue>, EncodeError> {
     let mut order: Vec<&Part> = parts.iter().collect();
     order.sort_by_key(|part| rank(part));
-    let each = order.into_iter().map(|part| Ok(KeyValue { key: key(id, part)?, value: None }));
+    let each = order.into_iter().map(|part| {
+        Ok(KeyValue {
+            key: key(id, part)?,
+            value: None,
+        })
+    });
     each.collect()
 }
 
@@ -91,7 +103,10 @@ fn key(id: &str, part: &Part) -> Result<Bytes, EncodeError> {
         Part::Classic => Ok(group_record(id, None)?.key),
         Part::Epoch => versioned(&format::ConsumerGroupMetadataKey { group_id }, EPOCH_KEY),
         Part::Member(member) => {
-            let key = format::ConsumerGroupMemberMetadataKey { group_id, member_id: text(member) };
+            let key = format::ConsumerGroupMemberMetadataKey {
+                group_id,
+                member_id: text(member),
+            };
             versioned(&key, MEMBER_KEY)
         }
         Part::TargetEpoch => {
@@ -100,17 +115,26 @@ fn key(id: &str, part: &Part) -> Result<Bytes, EncodeError> {
         }
         Part::Target(member) => {
             let member_id = text(member);
-            let key = format::ConsumerGroupTargetAssignmentMemberKey { group_id, member_id };
+            let key = format::ConsumerGroupTargetAssignmentMemberKey {
+                group_id,
+                member_id,
+            };
             versioned(&key, TARGET_KEY)
         }
         Part::Current(member) => {
             let member_id = text(member);
-            let key = format::ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id };
+            let key = format::ConsumerGroupCurrentMemberAssignmentKey {
+                group_id,
+                member_id,
+            };
             versioned(&key, CURRENT_KEY)
         }
         Part::Regex(regex) => {
             let regular_expression = text(regex);
-            let key = format::ConsumerGroupRegularExpressionKey { group_id, regular_expression };
+            let key = format::ConsumerGroupRegularExpressionKey {
+                group_id,
+                regular_expression,
+            };
             versioned(&key, REGEX_KEY)
         }
     }
@@ -121,7 +145,10 @@ fn value(group: &ConsumerGroup, part: &Part) -> Result<Option<Bytes>, EncodeErro
         Part::Classic => Ok(None),
         Part::Epoch => {
             let (epoch, metadata_hash) = group.stored_epoch();
-            let value = format::ConsumerGroupMetadataValue { epoch, metadata_hash };
+            let value = format::ConsumerGroupMetadataValue {
+                epoch,
+                metadata_hash,
+            };
             versioned(&value, 0).map(Some)
         }
         Part::TargetEpoch => {
@@ -132,18 +159,27 @@ fn value(group: &ConsumerGroup, part: &Part) -> Result<Option<Bytes>, EncodeErro
             };
             versioned(&value, 0).map(Some)
         }
-        Part::Member(id) => group.member(id).map(|member| versioned(&member_value(member), 0)).transpose(),
+        Part::Member(id) => group
+            .member(id)
+            .map(|member| versioned(&member_value(member), 0))
+            .transpose(),
         Part::Target(id) => {
             let target = group.target_of(id).filter(|_| group.member(id).is_some());
-            target.map(|target| versioned(&target_value(target), 0)).transpose()
+            target
+                .map(|target| versioned(&target_value(target), 0))
+                .transpose()
         }
         Part::Current(id) => {
             let member = group.member(id);
-            member.map(|member| versioned(&current_value(&member.current), 0)).transpose()
+            member
+                .map(|member| versioned(&current_value(&member.current), 0))
+                .transpose()
         }
         Part::Regex(regex) => {
             let found = group.regex(regex);
-            found.map(|found| versioned(&regex_value(found), 0)).transpose()
+            found
+                .map(|found| versioned(&regex_value(found), 0))
+                .transpose()
         }
     }
 }
@@ -204,7 +240,11 @@ fn current_value(current: &Current) -> format::ConsumerGroupCurrentMemberAssignm
 
 fn regex_value(found: &Resolved) -> format::ConsumerGroupRegularExpressionValue {
     format::ConsumerGroupRegularExpressionValue {
-        topics: found.topics.iter().map(|topic| Text::from(&**topic)).collect(),
+        topics: found
+            .topics
+            .iter()
+            .map(|topic| Text::from(&**topic))
+            .collect(),
         version: found.revision,
         timestamp: found.at_ms,
     }
@@ -235,22 +275,34 @@ pub(super) fn read(
             (shared(&key.group_id), Fact::Member(id, member))
         }
         TARGET_EPOCH_KEY => {
-            let key = format::ConsumerGroupTargetAssignmentMetadataKey::decode_version(body, version)?;
-            let value: Option<format::ConsumerGroupTargetAssignmentMetadataValue> = read_value(value)?;
+            let key =
+                format::ConsumerGroupTargetAssignmentMetadataKey::decode_version(body, version)?;
+            let value: Option<format::ConsumerGroupTargetAssignmentMetadataValue> =
+                read_value(value)?;
             let epoch = value.map(|value| (value.assignment_epoch, value.assignment_timestamp));
             (shared(&key.group_id), Fact::TargetEpoch(epoch))
         }
         TARGET_KEY => {
-            let key = format::ConsumerGroupTargetAssignmentMemberKey::decode_version(body, version)?;
-            let value: Option<format::ConsumerGroupTargetAssignmentMemberValue> = read_value(value)?;
+            let key =
+                format::ConsumerGroupTargetAssignmentMemberKey::decode_version(body, version)?;
+            let value: Option<format::ConsumerGroupTargetAssignmentMemberValue> =
+                read_value(value)?;
             let target = value.map(|value| read_target(&value));
-            (shared(&key.group_id), Fact::Target(shared(&key.member_id), target))
+            (
+                shared(&key.group_id),
+                Fact::Target(shared(&key.member_id), target),
+            )
         }
         CURRENT_KEY => {
-            let key = format::ConsumerGroupCurrentMemberAssignmentKey::decode_version(body, version)?;
-            let value: Option<format::ConsumerGroupCurrentMemberAssignmentValue> = read_value(value)?;
+            let key =
+                format::ConsumerGroupCurrentMemberAssignmentKey::decode_version(body, version)?;
+            let value: Option<format::ConsumerGroupCurrentMemberAssignmentValue> =
+                read_value(value)?;
             let current = value.map(|value| read_current(&value));
-            (shared(&key.group_id), Fact::Current(shared(&key.member_id), current))
+            (
+                shared(&key.group_id),
+                Fact::Current(shared(&key.member_id), current),
+            )
         }
         REGEX_KEY => {
             let key = format::ConsumerGroupRegularExpressionKey::decode_version(body, version)?;
@@ -260,7 +312,10 @@ pub(super) fn read(
                 revision: value.version,
                 at_ms: value.timestamp,
             });
-            (shared(&key.group_id), Fact::Regex(shared(&key.regular_expression), found))
+            (
+                shared(&key.group_id),
+                Fact::Regex(shared(&key.regular_expression), found),
+            )
         }
         _ => return Ok(None),
     };
@@ -277,7 +332,10 @@ fn read_value<M: Message>(value: Option<&Bytes>) -> Result<Option<M>, DecodeErro
 
 fn read_member(id: Arc<str>, value: &format::ConsumerGroupMemberMetadataValue) -> Member {
     let some = |text: &Option<Text>| text.as_ref().filter(|text| !text.is_empty()).map(shared);
-    let client = ClientInfo { id: shared(&value.client_id), host: shared(&value.client_host) };
+    let client = ClientInfo {
+        id: shared(&value.client_id),
+        host: shared(&value.client_host),
+    };
     let mut member = Member::new(id, client);
     member.instance_id = some(&value.instance_id);
     member.rack_id = some(&value.rack_id);
@@ -302,7 +360,9 @@ fn read_member(id: Arc<str>, value: &format::ConsumerGroupMemberMetadataValue) -
 
 fn read_target(value: &format::ConsumerGroupTargetAssignmentMemberValue) -> Partitions {
     let topics = value.topic_partitions.iter();
-    topics.map(|of| (of.topic_id, of.partitions.iter().copied().collect())).collect()
+    topics
+        .map(|of| (of.topic_id, of.partitions.iter().copied().collect()))
+        .collect()
 }
 
 fn read_current(value: &format::ConsumerGroupCurrentMemberAssignmentValue) -> Current {

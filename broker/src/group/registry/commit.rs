@@ -39,7 +39,11 @@ impl Registry {
         };
         let id = id.clone();
         let topics = Arc::clone(&self.topics);
-        let at = Moment { now, topics: &*topics, revision: self.revision };
+        let at = Moment {
+            now,
+            topics: &*topics,
+            revision: self.revision,
+        };
         let admitted = match self.groups.get_mut(&id) {
             Some(entry) => entry.group.admit_commit(at, claim, &commits),
             None => Err(ErrorCode::GroupIdNotFound),

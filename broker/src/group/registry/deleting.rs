@@ -91,7 +91,9 @@ impl Used<'_> {
             Kind::Consumer(group) => return Ok(Used::Of(group)),
             Kind::Classic(group) => group,
         };
-        let consumers = group.protocol_type().is_some_and(|name| &**name == CONSUMER_PROTOCOL_TYPE);
+        let consumers = group
+            .protocol_type()
+            .is_some_and(|name| &**name == CONSUMER_PROTOCOL_TYPE);
         match group.state() {
             State::Dead => Err(ErrorCode::GroupIdNotFound),
             State::Empty => Ok(Used::Nothing),

@@ -89,7 +89,11 @@ impl Registry {
         });
         match all {
             Ok(tombstones) => {
-                let then = Then::Removed { offsets, group, done };
+                let then = Then::Removed {
+                    offsets,
+                    group,
+                    done,
+                };
                 self.queue(id.clone(), tombstones, then);
             }
             Err(source) => error!(group = &**id, "tombstone cannot be written: {source}"),
@@ -158,8 +162,8 @@ fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Places {
 
 fn lapsed(entry: &Entry, is_lapsed: impl Fn(&str, &Committed) -> bool) -> Places {
     let topics = entry.offsets.topics();
-    let each =
-        topics.flat_map(|(topic, partitions)| partitions.iter().map(move |(at, kept)| (topic, at, kept)));
+    let each = topics
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |(at, kept)| (topic, at, kept)));
     each.filter(|(topic, _, kept)| is_lapsed(topic, kept))
         .map(|(topic, at, _)| (topic.clone(), *at))
         .collect()

@@ -19,7 +19,7 @@ pub(crate) const CONSUMER: &str = "consumer";
 /// A group of either protocol.
 #[derive(Debug)]
 pub(super) enum Kind {
-    Classic(Group),
+    Classic(Box<Group>),
     Consumer(Box<ConsumerGroup>),
 }
 
@@ -90,7 +90,9 @@ impl Kind {
         match self {
             Kind::Classic(group) => group.admit_commit(at.now, claim),
             Kind::Consumer(group) => {
-                let places = commits.iter().map(|commit| (&*commit.topic, commit.partition));
+                let places = commits
+                    .iter()
+                    .map(|commit| (&*commit.topic, commit.partition));
                 group.admit_commit(at, claim, places)
             }
         }

@@ -79,7 +79,8 @@ impl Registry {
                 Some(snapshot) => Group::restore(self.rules.limits, now, snapshot),
                 None => (Group::new(self.rules.limits, now), Vec::new()),
             };
-            self.groups.insert(id.clone(), entry(Kind::Classic(group)));
+            self.groups
+                .insert(id.clone(), entry(Kind::Classic(Box::new(group))));
             self.perform(now, &id, effects);
         }
     }

@@ -12,9 +12,7 @@ use tracing::{error, info};
 
 use super::kind::Kind;
 use super::{Entry, Registry, Then};
-use crate::group::consumer::{
-    Beat, ConsumerEffect, ConsumerGroup, Moment, Refused, Topics,
-};
+use crate::group::consumer::{Beat, ConsumerEffect, ConsumerGroup, Moment, Refused, Topics};
 use crate::group::engine::{Group, Leaving, Now, Reply, Ticket, Waiter};
 use crate::group::offsets::GroupOffsets;
 use crate::group::records;
@@ -54,7 +52,7 @@ impl Registry {
         let id = self.consumer_group(now, group_id, joins)?;
         let (waiter, receiver) = self.wait();
         let beat = make(waiter);
-        self.with_consumer(now, &id, |group, at| group.heartbeat(at, beat));
+        self.with_consumer(now, &id, |group, at| group.heartbeat(at, &beat));
         Ok(receiver)
     }
 
@@ -71,7 +69,9 @@ impl Registry {
     ) -> Result<oneshot::Receiver<Reply>, Refused> {
         let id = self.consumer_group(now, group_id, false)?;
         let (waiter, receiver) = self.wait();
-        self.with_consumer(now, &id, |group, at| group.leave(at, waiter, leaving, epoch));
+        self.with_consumer(now, &id, |group, at| {
+            group.leave(at, waiter, leaving, epoch)
+        });
         Ok(receiver)
     }
 
@@ -95,8 +95,16 @@ impl Registry {
         change: impl FnOnce(&mut ConsumerGroup, Moment<'_>) -> Vec<ConsumerEffect>,
     ) {
         let topics = Arc::clone(&self.topics);
-        let at = Moment { now, topics: &*topics, revision: self.revision };
-        let Some(Entry { group: Kind::Consumer(group), .. }) = self.groups.get_mut(id) else {
+        let at = Moment {
+            now,
+            topics: &*topics,
+            revision: self.revision,
+        };
+        let Some(Entry {
+            group: Kind::Consumer(group),
+            ..
+        }) = self.groups.get_mut(id)
+        else {
             return;
         };
         let effects = change(group, at);
@@ -105,7 +113,12 @@ impl Registry {
     }
 
     /// The consumer group of this id; with `joins` it is made, or made of a classic one.
-    fn consumer_group(&mut self, now: Now, group_id: &str, joins: bool) -> Result<Arc<str>, Refused> {
+    fn consumer_group(
+        &mut self,
+        now: Now,
+        group_id: &str,
+        joins: bool,
+    ) -> Result<Arc<str>, Refused> {
         if self.closed {
             let message = "This broker is stopping.";
             return Err(Refused::new(ErrorCode::CoordinatorNotAvailable, message));
@@ -147,8 +160,17 @@ impl Registry {
     fn upgrade(&mut self, now: Now, id: &Arc<str>) -> Result<(), Refused> {
         let rules = self.rules.consumer;
         let topics = Arc::clone(&self.topics);
-        let at = Moment { now, topics: &*topics, revision: self.revision };
-        let Some(Entry { group: kind @ Kind::Classic(_), stored, .. }) = self.groups.get_mut(id) else {
+        let at = Moment {
+            now,
+            topics: &*topics,
+            revision: self.revision,
+        };
+        let Some(Entry {
+            group: kind @ Kind::Classic(_),
+            stored,
+            ..
+        }) = self.groups.get_mut(id)
+        else {
             return Ok(());
         };
         let Kind::Classic(group) = kind else {
@@ -168,8 +190,11 @@ impl Registry {
             return Err(Refused::new(ErrorCode::GroupMaxSizeReached, message));
         }
         let members = group.views();
-        let Some(next) = ConsumerGroup::from_classic(rules, at, (group.generation(), ticket), members) else {
-            let message = format!("Group {id} cannot be upgraded: a member's subscription is malformed.");
+        let Some(next) =
+            ConsumerGroup::from_classic(rules, at, (group.generation(), ticket), members)
+        else {
+            let message =
+                format!("Group {id} cannot be upgraded: a member's subscription is malformed.");
             return Err(Refused::new(ErrorCode::GroupIdNotFound, message));
         };
         let effects = group.dissolve(now);
@@ -192,7 +217,7 @@ impl Registry {
             return;
         }
         let (answers, parts) = group.take_apart();
-        entry.group = Kind::Classic(Group::following(limits, now, group.next_ticket()));
+        entry.group = Kind::Classic(Box::new(Group::following(limits, now, group.next_ticket())));
         let stored = std::mem::replace(&mut entry.stored, false);
         match records::consumer::tombstones(id, &parts) {
             Ok(tombstones) if stored => self.queue(id.clone(), tombstones, Then::Answer(answers)),
@@ -201,11 +226,18 @@ impl Registry {
         }
     }
 
-    pub(super) fn perform_consumer(&mut self, now: Now, id: &Arc<str>, effects: Vec<ConsumerEffect>) {
+    pub(super) fn perform_consumer(
+        &mut self,
+        now: Now,
+        id: &Arc<str>,
+        effects: Vec<ConsumerEffect>,
+    ) {
         for effect in effects {
             match effect {
                 ConsumerEffect::Reply { waiter, reply } => self.send(vec![(waiter, reply)]),
-                ConsumerEffect::Store { ticket, parts } => self.store_parts(now, id, ticket, &parts),
+                ConsumerEffect::Store { ticket, parts } => {
+                    self.store_parts(now, id, ticket, &parts);
+                }
                 ConsumerEffect::WakeAt { tick_ms } => self.wake_at(tick_ms, id),
                 ConsumerEffect::Resolve { patterns } => self.resolves.push(Resolve {
                     group: id.clone(),
@@ -228,7 +260,12 @@ impl Registry {
         ticket: Ticket,
         parts: &BTreeSet<crate::group::consumer::Part>,
     ) {
-        let Some(Entry { group: Kind::Consumer(group), stored, .. }) = self.groups.get_mut(id) else {
+        let Some(Entry {
+            group: Kind::Consumer(group),
+            stored,
+            ..
+        }) = self.groups.get_mut(id)
+        else {
             return;
         };
         match records::consumer::records(id, group, parts) {
@@ -254,7 +291,11 @@ impl Registry {
     ) {
         let limits = self.rules.limits;
         let topics = Arc::clone(&self.topics);
-        let at = Moment { now, topics: &*topics, revision: self.revision };
+        let at = Moment {
+            now,
+            topics: &*topics,
+            revision: self.revision,
+        };
         let Some(entry) = self.groups.get_mut(id) else {
             return;
         };
@@ -270,7 +311,7 @@ impl Registry {
             Ok(written)
         });
         let effects = next.begin(now, rebalance);
-        entry.group = Kind::Classic(next);
+        entry.group = Kind::Classic(Box::new(next));
         entry.stored = true;
         info!(group = &**id, "downgrading to the classic protocol");
         match written {

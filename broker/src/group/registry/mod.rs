@@ -177,7 +177,11 @@ impl Registry {
 
     fn send_failed(&mut self, answers: Vec<(Waiter, Reply)>, error: ErrorCode) {
         let answers = answers.into_iter();
-        self.send(answers.map(|(waiter, reply)| (waiter, failed(reply, error))).collect());
+        self.send(
+            answers
+                .map(|(waiter, reply)| (waiter, failed(reply, error)))
+                .collect(),
+        );
     }
 
     fn wake_at(&mut self, tick_ms: u64, id: &Arc<str>) {
@@ -200,7 +204,7 @@ impl Registry {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let entry = Entry {
-            group: Kind::Classic(Group::new(self.rules.limits, now)),
+            group: Kind::Classic(Box::new(Group::new(self.rules.limits, now))),
             offsets: GroupOffsets::default(),
             writes_under_way: 0,
             stored: false,
@@ -221,7 +225,11 @@ impl Registry {
             Kind::Consumer(group) => {
                 let topics = Arc::clone(&self.topics);
                 let revision = self.revision;
-                let at = Moment { now, topics: &*topics, revision };
+                let at = Moment {
+                    now,
+                    topics: &*topics,
+                    revision,
+                };
                 let effects = group.step(at, event);
                 self.perform_consumer(now, id, effects);
             }

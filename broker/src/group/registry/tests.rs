@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::group::engine::{Claim, ClientInfo, Join, Leaving, Protocol, State, Sync};
 use crate::group::consumer::tests::FixedTopics;
 use crate::group::consumer::{Assignor, ConsumerRules};
+use crate::group::engine::{Claim, ClientInfo, Join, Leaving, Protocol, State, Sync};
 use bytes::Bytes;
 
 const HOUR_MS: i64 = 3_600_000;

@@ -11,11 +11,18 @@ use super::super::Partitions;
 use super::Candidate;
 
 /// A share for each candidate, in their order.
-pub(super) fn assign(candidates: &[Candidate<'_>], topics: &BTreeMap<Uuid, i32>) -> Vec<Partitions> {
+pub(super) fn assign(
+    candidates: &[Candidate<'_>],
+    topics: &BTreeMap<Uuid, i32>,
+) -> Vec<Partitions> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by_key(|at| {
         let candidate = &candidates[*at];
-        (candidate.instance_id.is_none(), candidate.instance_id, candidate.id)
+        (
+            candidate.instance_id.is_none(),
+            candidate.instance_id,
+            candidate.id,
+        )
     });
     let mut shares = vec![Partitions::new(); candidates.len()];
     for (topic, count) in topics {

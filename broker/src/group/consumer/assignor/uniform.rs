@@ -10,9 +10,14 @@ use super::super::Partitions;
 use super::Candidate;
 
 /// A share for each candidate, in their order.
-pub(super) fn assign(candidates: &[Candidate<'_>], topics: &BTreeMap<Uuid, i32>) -> Vec<Partitions> {
+pub(super) fn assign(
+    candidates: &[Candidate<'_>],
+    topics: &BTreeMap<Uuid, i32>,
+) -> Vec<Partitions> {
     let mut shares = Shares::keep(candidates, topics);
-    let same = candidates.windows(2).all(|pair| pair[0].topics == pair[1].topics);
+    let same = candidates
+        .windows(2)
+        .all(|pair| pair[0].topics == pair[1].topics);
     if same {
         shares.level(topics);
     } else {
@@ -43,15 +48,19 @@ impl Shares {
                     _ => continue,
                 };
                 let valid = partitions.iter().filter(|at| (0..count).contains(*at));
-                let kept: BTreeSet<i32> =
-                    valid.copied().filter(|at| taken.insert((*topic, *at))).collect();
+                let kept: BTreeSet<i32> = valid
+                    .copied()
+                    .filter(|at| taken.insert((*topic, *at)))
+                    .collect();
                 if !kept.is_empty() {
                     share.insert(*topic, kept);
                 }
             }
             of.push(share);
         }
-        let all = topics.iter().flat_map(|(topic, count)| (0..*count).map(|at| (*topic, at)));
+        let all = topics
+            .iter()
+            .flat_map(|(topic, count)| (0..*count).map(|at| (*topic, at)));
         let free = all.filter(|place| !taken.contains(place)).collect();
         let sizes = of.iter().map(size).collect();
         Shares { of, sizes, free }
@@ -62,7 +71,10 @@ impl Shares {
         if self.of.is_empty() {
             return;
         }
-        let total: usize = topics.values().map(|count| usize::try_from(*count).unwrap_or(0)).sum();
+        let total: usize = topics
+            .values()
+            .map(|count| usize::try_from(*count).unwrap_or(0))
+            .sum();
         let (quota, mut extra) = (total / self.of.len(), total % self.of.len());
         let mut order: Vec<usize> = (0..self.of.len()).collect();
         order.sort_by_key(|at| (std::cmp::Reverse(self.sizes[*at]), *at));
@@ -132,7 +144,9 @@ impl Shares {
         for topic in topics {
             loop {
                 let wants = |at: &usize| candidates[*at].topics.contains(&topic);
-                let least = (0..self.of.len()).filter(wants).min_by_key(|at| (self.sizes[*at], *at));
+                let least = (0..self.of.len())
+                    .filter(wants)
+                    .min_by_key(|at| (self.sizes[*at], *at));
                 let Some(to) = least.filter(|to| self.sizes[*to] + 1 < self.sizes[from]) else {
                     break;
                 };
