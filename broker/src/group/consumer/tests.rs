@@ -1,5 +1,7 @@
 //! The engine of the consumer protocol, asked one thing at a time, and by random members.
 
+mod properties;
+
 use super::*;
 
 /// Topics that tests make up: name, id, partitions.
