@@ -101,7 +101,7 @@ impl Client {
         (self.waits, self.joined, self.liar) = (false, false, false);
     }
 
-    /// The topics it wants; every third member never wants `b`, so that wishes differ.
+    /// The topics it wants: always the first, and what its last act says.
     fn topics(&self) -> BTreeSet<Arc<str>> {
         let bits = self.wants | 1;
         let each = NAMES
