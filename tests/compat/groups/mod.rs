@@ -1,6 +1,7 @@
 //! Odd requests to groups, sent by hand to Apache Kafka and to Logway: members that lie, requests of
 //! the other protocol, groups that change it. Both have to say the same, line by line.
 
+mod migration;
 mod play;
 mod scenes;
 
@@ -21,9 +22,6 @@ fn odd_requests_to_groups_are_answered_as_kafka_answers_them() {
     let seen = |address: &str| {
         let mut play = Play::new(address);
         scenes::all(&mut play);
-        if std::env::var_os("SHOW").is_some() {
-            println!("{}", play.seen.join("\n"));
-        }
         play.seen
     };
     let (theirs, ours) = (seen(&kafka.address()), seen(&logway.address("kafka")));

@@ -104,9 +104,6 @@ impl Play {
     }
 
     pub(super) fn note(&mut self, label: &str, outcome: &str) {
-        if std::env::var_os("SHOW").is_some() {
-            println!("{label}: {outcome}");
-        }
         self.seen.push(format!("{label}: {outcome}"));
     }
 

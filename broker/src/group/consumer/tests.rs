@@ -1,6 +1,8 @@
 //! The engine of the consumer protocol, asked one thing at a time, and by random members.
 
+mod client;
 mod properties;
+mod world;
 
 use super::*;
 
