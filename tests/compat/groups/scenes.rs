@@ -53,44 +53,47 @@ pub(super) fn all(play: &mut Play) {
     topics(play);
 }
 
+/// What is wrong with a request.
+type Change = fn(&mut ConsumerGroupHeartbeatRequest);
+
 fn malformed(play: &mut Play) {
-    let request = |change: fn(&mut ConsumerGroupHeartbeatRequest)| {
+    let request = |change: Change| {
         let mut request = join("bad", "m", &["apples"]);
         change(&mut request);
         request
     };
-    let cases: [(&str, fn(&mut ConsumerGroupHeartbeatRequest)); 18] = [
+    let cases: [(&str, Change); 18] = [
         ("no group", |r| r.group_id = Text::default()),
         ("no member", |r| r.member_id = Text::default()),
         ("no member, no group", |r| {
-            (r.member_id, r.group_id) = (Text::default(), Text::default())
+            (r.member_id, r.group_id) = (Text::default(), Text::default());
         }),
         ("epoch -5", |r| r.member_epoch = -5),
         ("no timeout", |r| r.rebalance_timeout_ms = -1),
         ("no topics", |r| r.subscribed_topic_names = None),
         ("owns something", |r| {
-            r.topic_partitions = Some(vec![TopicPartitions::default()])
+            r.topic_partitions = Some(vec![TopicPartitions::default()]);
         }),
         ("does not say what it owns", |r| r.topic_partitions = None),
         ("unknown assignor", |r| {
-            r.server_assignor = Some(Text::from("none"))
+            r.server_assignor = Some(Text::from("none"));
         }),
         ("empty assignor", |r| {
-            r.server_assignor = Some(Text::default())
+            r.server_assignor = Some(Text::default());
         }),
         ("empty rack", |r| r.rack_id = Some(Text::default())),
         ("empty instance", |r| r.instance_id = Some(Text::default())),
         ("away without instance", |r| r.member_epoch = -2),
         ("broken expression", |r| {
-            r.subscribed_topic_regex = Some(Text::from("a(b"))
+            r.subscribed_topic_regex = Some(Text::from("a(b"));
         }),
         ("half an expression", |r| {
-            r.subscribed_topic_regex = Some(Text::from("a)|(b"))
+            r.subscribed_topic_regex = Some(Text::from("a)|(b"));
         }),
         ("stays in no group", |r| r.member_epoch = 3),
         ("leaves no group", |r| r.member_epoch = -1),
         ("goes from no group", |r| {
-            (r.member_epoch, r.instance_id) = (-2, Some(Text::from("i")))
+            (r.member_epoch, r.instance_id) = (-2, Some(Text::from("i")));
         }),
     ];
     for (label, change) in cases {
@@ -344,6 +347,11 @@ fn offsets(play: &mut Play) {
     delete_offsets(play, "delete offsets in use", "o");
     delete_offsets(play, "delete offsets of no group", "none");
     delete_offsets(play, "delete simple offsets", "simple9");
+    simple_groups(play);
+}
+
+/// Groups that hold offsets and have no members.
+fn simple_groups(play: &mut Play) {
     list(play, "simple groups", &["simple5", "simple9", "o"]);
     let request = DescribeGroupsRequest {
         groups: ["o", "none", "simple8"].map(Text::from).to_vec(),
