@@ -25,7 +25,7 @@ pub(crate) struct ShownPartitions {
 }
 
 /// One member as it is described.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MemberView {
     pub(crate) member: Member,
     pub(crate) assignment: Vec<ShownPartitions>,
@@ -33,7 +33,7 @@ pub(crate) struct MemberView {
 }
 
 /// One group as it is described.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ConsumerView {
     pub(crate) state: ConsumerState,
     pub(crate) epoch: i32,

@@ -33,7 +33,7 @@ pub(crate) struct DescribedGroup {
 }
 
 /// What a look for a group of one kind found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Found<T> {
     Nothing,
     /// A group, but of the other protocol.

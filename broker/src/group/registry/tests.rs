@@ -1,6 +1,8 @@
 //! The registry with a log that is only a list of records: what memory holds is what the records
 //! say; what has lapsed is forgotten, and nothing else.
 
+mod migrating;
+
 use proptest::prelude::*;
 
 use super::*;
