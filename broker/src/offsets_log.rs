@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use logway_protocol::ErrorCode;
 use logway_protocol::batch::BatchHeader;
+use logway_protocol::{ErrorCode, Uuid};
 use tracing::error;
 
 use crate::clock::now_ms;
+use crate::group::consumer::Topics as TopicsView;
 use crate::group::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 use crate::handler::error::Code;
-use crate::metadata::{Metadata, Topics};
+use crate::metadata::{Image, Metadata, Topics};
 use crate::partition::{Partition, Partitions};
 
 /// The partitions of `__consumer_offsets` on this broker.
@@ -50,6 +51,26 @@ impl OffsetsPartitions {
     }
 }
 
+impl TopicsView for Image {
+    fn find(&self, name: &str) -> Option<(Uuid, i32)> {
+        let topic = self.topic(name)?;
+        Some((
+            topic.id,
+            i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        ))
+    }
+
+    fn name(&self, id: &Uuid) -> Option<Arc<str>> {
+        self.topic_by_id(id).map(|topic| Arc::clone(&topic.name))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        Image::topics(self)
+            .map(|topic| Arc::clone(&topic.name))
+            .collect()
+    }
+}
+
 impl OffsetsLog for OffsetsPartitions {
     fn partitions(&self) -> Option<i32> {
         let image = self.metadata.image();
@@ -81,6 +102,10 @@ impl OffsetsLog for OffsetsPartitions {
             }
             Ok(base_offset)
         })
+    }
+
+    fn topics(&self) -> Arc<dyn TopicsView> {
+        self.metadata.image()
     }
 
     fn read(&self, partition: i32, each: &mut dyn FnMut(Bytes)) -> Result<(), LogReadError> {

@@ -18,6 +18,8 @@ use crate::metadata::address_of;
 
 /// First version of FindCoordinator that takes several keys (KIP-699).
 const SEVERAL_KEYS: i16 = 4;
+/// Last version of OffsetCommit and OffsetFetch that names topics; later ones take ids (KIP-848).
+const TOPICS_BY_NAME_UP_TO: i16 = 9;
 
 /// `key_type` of FindCoordinator for groups.
 const GROUP: i8 = 0;
@@ -142,6 +144,7 @@ impl Coordinator {
         build: impl FnOnce(i16) -> R,
     ) -> Result<R::Response, Failure> {
         let connection = self.connection(lane).await?;
+        let limit = limit.min(TOPICS_BY_NAME_UP_TO);
         let version = connection.version_up_to::<R>(limit)?;
         let answer = match connection.start(version, &build(version), timeout).await {
             Ok(answer) => answer.await,

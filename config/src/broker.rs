@@ -16,8 +16,10 @@ use crate::{
 };
 
 mod cleaner;
+mod group_consumer;
 
 pub use cleaner::Cleaner;
+pub use group_consumer::{GroupConsumer, MigrationPolicy};
 
 /// Settings of one broker. Sample with every key: `config/broker.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -81,6 +83,8 @@ pub struct Broker {
     pub group_max_session_timeout_ms: i32,
     /// Most members of one group. Default 10000 (Kafka: no limit; here everything has one).
     pub group_max_size: i32,
+    /// Groups of the consumer protocol.
+    pub group_consumer: GroupConsumer,
     /// Largest request in bytes; a longer one closes its connection. Default 104857600 (100 MiB).
     #[serde(deserialize_with = "quantity::bytes")]
     pub socket_request_max_bytes: i32,
@@ -243,7 +247,9 @@ impl Broker {
                 self.group_min_session_timeout_ms, self.group_max_session_timeout_ms
             ),
         )?;
-        within("group_max_size", self.group_max_size, 1..=i32::MAX)
+        within("group_max_size", self.group_max_size, 1..=i32::MAX)?;
+        let consumer = self.group_consumer.check();
+        consumer.map_err(|violation| violation.within("group_consumer"))
     }
 
     fn check_limits(&self) -> Result<(), Violation> {
@@ -356,6 +362,7 @@ impl Default for Broker {
             group_min_session_timeout_ms: 6000,
             group_max_session_timeout_ms: 1_800_000,
             group_max_size: 10_000,
+            group_consumer: GroupConsumer::default(),
             socket_request_max_bytes: 104_857_600,
             max_connections: 10_000,
             max_connections_per_ip: i32::MAX,

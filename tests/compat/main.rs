@@ -12,6 +12,7 @@ mod alter_configs;
 mod compaction;
 mod dump;
 mod folders;
+mod groups;
 mod kafka_tools;
 mod kcat;
 mod many_partitions;

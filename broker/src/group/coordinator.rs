@@ -19,14 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::engine::{Claim, Event, Limits, Now, Reply, Waiter};
+use super::engine::{Claim, Event, Now, Reply, Waiter};
 use super::log::OffsetsLog;
 use super::offsets::GroupOffsets;
-use super::registry::{Commit, DescribedGroup, ListedGroup, Loading, Registry, Rules};
+use super::registry::{Commit, DescribedGroup, Found, ListedGroup, Loading, Registry};
+use super::rules::rules;
 use super::writer;
 
-/// How long a member that has never had a generation may wait for one, as in Kafka.
-const NEW_MEMBER_JOIN_TIMEOUT_MS: u64 = 5 * 60 * 1000;
 /// Least time between two looks for expired offsets.
 const EXPIRY_INTERVAL_MS_MIN: u64 = 100;
 /// Uncompressed bytes that one batch of the offsets topic may expand to when read back.
@@ -43,14 +42,15 @@ pub(crate) enum Missing {
 #[derive(Debug)]
 pub(crate) struct GroupCoordinator {
     log: Arc<dyn OffsetsLog>,
-    registry: Mutex<Registry>,
+    pub(super) registry: Mutex<Registry>,
     started: Instant,
     loaded: AtomicBool,
     expiry_interval: Duration,
     batch_max: usize,
     writes_waiting: Notify,
+    pub(super) resolves_waiting: Notify,
     clock_changed: Notify,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -61,14 +61,16 @@ impl GroupCoordinator {
         let interval_ms = settings
             .offsets_retention_check_interval_ms
             .max(EXPIRY_INTERVAL_MS_MIN);
+        let topics = log.topics();
         let coordinator = Arc::new(GroupCoordinator {
             log,
-            registry: Mutex::new(Registry::new(rules(settings))),
+            registry: Mutex::new(Registry::new(rules(settings), topics)),
             started: Instant::now(),
             loaded: AtomicBool::new(false),
             expiry_interval: Duration::from_millis(interval_ms),
             batch_max: usize::try_from(settings.message_max_bytes).unwrap_or(0),
             writes_waiting: Notify::new(),
+            resolves_waiting: Notify::new(),
             clock_changed: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -86,6 +88,9 @@ impl GroupCoordinator {
         coordinator
             .tasks
             .spawn(Arc::clone(&coordinator).watch_clock());
+        coordinator
+            .tasks
+            .spawn(Arc::clone(&coordinator).match_expressions());
         coordinator
     }
 
@@ -183,11 +188,11 @@ impl GroupCoordinator {
         Ok(self.registry.lock().list())
     }
 
-    /// One group with its members; `None` when there is no such group.
+    /// One classic group with its members.
     ///
     /// # Errors
     /// Groups are still being read.
-    pub(crate) fn describe(&self, group_id: &str) -> Result<Option<DescribedGroup>, ErrorCode> {
+    pub(crate) fn describe(&self, group_id: &str) -> Result<Found<DescribedGroup>, ErrorCode> {
         self.ready()?;
         Ok(self.registry.lock().describe(group_id))
     }
@@ -248,14 +253,19 @@ impl GroupCoordinator {
     }
 
     /// Changes the registry and wakes the tasks that have to act on the change.
-    fn with<T>(&self, change: impl FnOnce(&mut Registry, Now) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Registry, Now) -> T) -> T {
         let now = self.now();
+        let topics = self.log.topics();
         let mut registry = self.registry.lock();
+        registry.see_topics(topics);
         let next_before = registry.next_wake();
         let result = change(&mut registry, now);
         let next_after = registry.next_wake();
-        let writes = registry.has_writes();
+        let (writes, resolves) = (registry.has_writes(), registry.has_resolves());
         drop(registry);
+        if resolves {
+            self.resolves_waiting.notify_one();
+        }
         if writes {
             self.writes_waiting.notify_one();
         }
@@ -366,16 +376,4 @@ fn take_batch(loading: &mut Loading, batch: &Bytes) -> Result<(), BatchError> {
         }
     }
     Ok(())
-}
-
-fn rules(settings: &Settings) -> Rules {
-    let delay_ms = u64::try_from(settings.group_initial_rebalance_delay_ms).unwrap_or(0);
-    Rules {
-        limits: Limits {
-            max_size: usize::try_from(settings.group_max_size).unwrap_or(0).max(1),
-            initial_rebalance_delay_ms: delay_ms,
-            new_member_join_timeout_ms: NEW_MEMBER_JOIN_TIMEOUT_MS,
-        },
-        offsets_retention_ms: i64::from(settings.offsets_retention_minutes) * 60_000,
-    }
 }

@@ -5,10 +5,13 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use logway_protocol::ErrorCode;
 use thiserror::Error;
+
+use super::consumer::Topics;
 
 /// The topic that keeps groups and their offsets.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -34,6 +37,9 @@ pub(crate) trait OffsetsLog: Debug + Send + Sync + 'static {
 
     /// Appends one batch as `acks=all` does; gives the offset of its first record.
     fn append(&self, partition: i32, batch: Bytes) -> BoxFuture<'_, Result<i64, ErrorCode>>;
+
+    /// The topics there are now; the same pointer as long as nothing changes.
+    fn topics(&self) -> Arc<dyn Topics>;
 
     /// Hands every batch of a partition, first to last, to `each`. Blocks on the disk.
     ///

@@ -12,12 +12,14 @@ use logway_protocol::batch::{BatchHeader, set_base_offset};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::consumer::Topics;
+use super::consumer::tests::FixedTopics;
 use super::engine::{
     Claim, ClientInfo, Event, Join, JoinReply, Leaving, Protocol, Reply, State, Sync, SyncReply,
 };
 use super::log::{BoxFuture, LogReadError, OffsetsLog};
 use super::registry::{Commit, DescribedGroup};
-use super::{Committed, GroupCoordinator, Missing};
+use super::{Committed, Found, GroupCoordinator, Missing};
 
 const PARTITIONS: i32 = 5;
 
@@ -28,6 +30,7 @@ struct MemoryLog {
     created: Mutex<bool>,
     gate: Semaphore,
     fails: Mutex<Option<ErrorCode>>,
+    topics: Mutex<Arc<FixedTopics>>,
 }
 
 impl MemoryLog {
@@ -37,6 +40,7 @@ impl MemoryLog {
             created: Mutex::new(false),
             gate: Semaphore::new(1_000_000),
             fails: Mutex::new(None),
+            topics: Mutex::default(),
         })
     }
 
@@ -71,6 +75,10 @@ impl OffsetsLog for MemoryLog {
             kept.push(batch.freeze());
             Ok(offset)
         })
+    }
+
+    fn topics(&self) -> Arc<dyn Topics> {
+        self.topics.lock().clone()
     }
 
     fn read(&self, partition: i32, each: &mut dyn FnMut(Bytes)) -> Result<(), LogReadError> {
@@ -225,7 +233,10 @@ async fn stable(groups: &GroupCoordinator, group: &str, member: &str) {
 }
 
 fn shown(groups: &GroupCoordinator, group: &str) -> Option<DescribedGroup> {
-    groups.describe(group).expect("groups are known")
+    match groups.describe(group).expect("groups are known") {
+        Found::Group(group) => Some(group),
+        Found::Nothing | Found::OtherKind => None,
+    }
 }
 
 #[tokio::test]

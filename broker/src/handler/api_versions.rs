@@ -1,13 +1,12 @@
 //! ApiVersions 0-4: what this broker speaks. Unknown versions get the version-0 answer with
-//! UNSUPPORTED_VERSION and the list (KIP-511). No feature is finalized: clients then keep to
-//! transactions v1 and classic groups.
+//! UNSUPPORTED_VERSION and the list (KIP-511). v3 adds the features, which `feature` lists.
 
 use std::sync::Arc;
 
 use logway_protocol::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use logway_protocol::{ApiKey, ErrorCode};
 
-use super::{Header, SERVED};
+use super::{Header, SERVED, feature};
 use crate::context::Context;
 
 /// Answers the list of APIs.
@@ -33,6 +32,9 @@ pub(crate) async fn handle(
     }
     ApiVersionsResponse {
         api_keys: api_keys(),
+        supported_features: feature::supported(),
+        finalized_features_epoch: feature::EPOCH,
+        finalized_features: feature::finalized(),
         ..ApiVersionsResponse::default()
     }
 }

@@ -12,8 +12,8 @@ use logway_protocol::{ErrorCode, Text};
 
 use super::Header;
 use crate::context::Context;
-use crate::group::DescribedGroup;
 use crate::group::engine::{MemberSnapshot, State};
+use crate::group::{DescribedGroup, Found};
 
 /// Version from which an unknown group is an error.
 const GROUP_ERROR_FROM: i16 = 6;
@@ -29,8 +29,9 @@ pub(crate) async fn handle(
             return failed(id, ErrorCode::InvalidGroupId);
         }
         match context.groups.describe(&id) {
-            Ok(Some(group)) => described(id, &group),
-            Ok(None) => unknown(header.version, id),
+            Ok(Found::Group(group)) => described(id, &group),
+            Ok(Found::Nothing) => unknown(header.version, id, "not found"),
+            Ok(Found::OtherKind) => unknown(header.version, id, "is not a classic group"),
             Err(error) => failed(id, error),
         }
     };
@@ -49,14 +50,14 @@ fn failed(group_id: Text, error: ErrorCode) -> Described {
     }
 }
 
-fn unknown(version: i16, group_id: Text) -> Described {
+fn unknown(version: i16, group_id: Text, what: &str) -> Described {
     let mut group = Described {
         group_state: Text::from_static(State::Dead.name()),
         ..Described::default()
     };
     if version >= GROUP_ERROR_FROM {
         group.error_code = ErrorCode::GroupIdNotFound.code();
-        group.error_message = Some(Text::from(format!("Group {group_id} not found.")));
+        group.error_message = Some(Text::from(format!("Group {group_id} {what}.")));
     }
     Described { group_id, ..group }
 }

@@ -10,7 +10,7 @@ use logway_protocol::message::list_groups::{
 
 use super::Header;
 use crate::context::Context;
-use crate::group::{CLASSIC, ListedGroup};
+use crate::group::ListedGroup;
 
 /// Answers the groups that pass the filters.
 pub(crate) async fn handle(
@@ -41,14 +41,14 @@ fn passes(request: &ListGroupsRequest, group: &ListedGroup) -> bool {
                 .iter()
                 .any(|wanted| wanted.eq_ignore_ascii_case(name))
     };
-    any(&request.states_filter, group.state.name()) && any(&request.types_filter, CLASSIC)
+    any(&request.states_filter, group.state) && any(&request.types_filter, group.kind)
 }
 
 fn listed(group: &ListedGroup) -> Listed {
     Listed {
         group_id: Text::from(&*group.id),
         protocol_type: Text::from(&*group.protocol_type),
-        group_state: Text::from_static(group.state.name()),
-        group_type: Text::from_static(CLASSIC),
+        group_state: Text::from_static(group.state),
+        group_type: Text::from_static(group.kind),
     }
 }

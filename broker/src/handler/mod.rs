@@ -18,13 +18,17 @@ use crate::net::{BytePermit, Part};
 mod alter_configs;
 mod alteration;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 pub(crate) mod error;
+mod feature;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -36,6 +40,7 @@ mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
@@ -176,6 +181,10 @@ served! {
     AlterConfigs => alter_configs,
     IncrementalAlterConfigs => incremental_alter_configs,
     DeleteRecords => delete_records,
+    DeleteGroups => delete_groups,
+    OffsetDelete => offset_delete,
+    ConsumerGroupHeartbeat => consumer_group_heartbeat,
+    ConsumerGroupDescribe => consumer_group_describe,
 }
 
 /// Runs a request to its reply.

@@ -1,5 +1,6 @@
-//! OffsetFetch 1-9: what groups have committed; -1 where there is nothing. v2 can ask for all
-//! topics (null), v7 for stable offsets only, v8 for several groups, v9 names the member.
+//! OffsetFetch 1-10: what groups have committed; -1 where there is nothing. v2 can ask for all
+//! topics (null), v7 for stable offsets only, v8 for several groups, v9 names the member,
+//! v10 names topics by id.
 //! Without transactions every stored offset is stable.
 
 use std::sync::Arc;
@@ -14,9 +15,12 @@ use logway_protocol::{ErrorCode, Text};
 use super::Header;
 use crate::context::Context;
 use crate::group::{Committed, GroupOffsets};
+use crate::metadata::Image;
 
 /// Version from which several groups are named.
 const BATCH_FROM: i16 = 8;
+/// Version from which topics are named by id.
+const TOPIC_ID_FROM: i16 = 10;
 
 /// Answers the stored offsets of each group.
 pub(crate) async fn handle(
@@ -28,7 +32,7 @@ pub(crate) async fn handle(
         let groups = request
             .groups
             .into_iter()
-            .map(|group| fetch(context, group))
+            .map(|group| fetch(context, header.version, group))
             .collect();
         return OffsetFetchResponse {
             groups,
@@ -39,6 +43,7 @@ pub(crate) async fn handle(
         let topics = topics.into_iter().map(|topic| OffsetFetchRequestTopics {
             name: topic.name,
             partition_indexes: topic.partition_indexes,
+            ..OffsetFetchRequestTopics::default()
         });
         topics.collect()
     });
@@ -47,43 +52,61 @@ pub(crate) async fn handle(
         topics,
         ..OffsetFetchRequestGroup::default()
     };
-    single(fetch(context, group))
+    single(fetch(context, header.version, group))
 }
 
-fn fetch(context: &Context, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn fetch(
+    context: &Context,
+    version: i16,
+    request: OffsetFetchRequestGroup,
+) -> OffsetFetchResponseGroup {
     let group_id = request.group_id.clone();
-    let topics = context
-        .groups
-        .offsets(&group_id, |offsets| match request.topics {
-            None => offsets.map(all_topics).unwrap_or_default(),
-            Some(topics) => topics
-                .into_iter()
-                .map(|topic| some_topic(topic, offsets))
-                .collect(),
+    let (member_id, epoch) = (request.member_id.as_deref(), request.member_epoch);
+    let groups = &context.groups;
+    let image = context.metadata.image();
+    let topics = groups
+        .admit_fetch(&group_id, member_id, epoch)
+        .and_then(|()| {
+            groups.offsets(&group_id, |offsets| match request.topics {
+                None => offsets
+                    .map(|offsets| all_topics(offsets, version, &image))
+                    .unwrap_or_default(),
+                Some(topics) => topics
+                    .into_iter()
+                    .map(|topic| some_topic(topic, offsets, version, &image))
+                    .collect(),
+            })
         });
-    match topics {
-        Ok(topics) => OffsetFetchResponseGroup {
-            group_id,
-            topics,
-            error_code: 0,
-        },
-        Err(error) => OffsetFetchResponseGroup {
-            group_id,
-            topics: Vec::new(),
-            error_code: error.code(),
-        },
+    let (topics, error) = match topics {
+        Ok(topics) => (topics, ErrorCode::None),
+        Err(error) => (Vec::new(), error),
+    };
+    OffsetFetchResponseGroup {
+        group_id,
+        topics,
+        error_code: error.code(),
     }
 }
 
-fn all_topics(offsets: &GroupOffsets) -> Vec<OffsetFetchResponseTopics> {
+/// Topics that are gone have no id to name them by, so v10 leaves them out.
+fn all_topics(
+    offsets: &GroupOffsets,
+    version: i16,
+    image: &Image,
+) -> Vec<OffsetFetchResponseTopics> {
+    let by_id = version >= TOPIC_ID_FROM;
     offsets
         .topics()
-        .map(|(name, partitions)| OffsetFetchResponseTopics {
-            name: Text::from(&**name),
-            partitions: partitions
-                .iter()
-                .map(|(at, kept)| partition(*at, Some(kept)))
-                .collect(),
+        .filter_map(|(name, partitions)| {
+            let topic_id = image.topic(name).map(|topic| topic.id);
+            (!by_id || topic_id.is_some()).then(|| OffsetFetchResponseTopics {
+                name: Text::from(&**name),
+                topic_id: topic_id.unwrap_or_default(),
+                partitions: partitions
+                    .iter()
+                    .map(|(at, kept)| partition(*at, Some(kept)))
+                    .collect(),
+            })
         })
         .collect()
 }
@@ -91,15 +114,24 @@ fn all_topics(offsets: &GroupOffsets) -> Vec<OffsetFetchResponseTopics> {
 fn some_topic(
     asked: OffsetFetchRequestTopics,
     offsets: Option<&GroupOffsets>,
+    version: i16,
+    image: &Image,
 ) -> OffsetFetchResponseTopics {
-    let stored = |at: i32| offsets.and_then(|offsets| offsets.get(&asked.name, at));
-    let partitions = asked
-        .partition_indexes
-        .iter()
-        .map(|at| partition(*at, stored(*at)))
-        .collect();
+    let by_id = version >= TOPIC_ID_FROM;
+    let found = image.topic_by_id(&asked.topic_id).filter(|_| by_id);
+    let name = found.map_or(&*asked.name, |topic| &*topic.name);
+    let stored = |at: i32| offsets.and_then(|offsets| offsets.get(name, at));
+    let each = |at: &i32| {
+        let mut answer = partition(*at, stored(*at));
+        if by_id && found.is_none() {
+            answer.error_code = ErrorCode::UnknownTopicId.code();
+        }
+        answer
+    };
+    let partitions = asked.partition_indexes.iter().map(each).collect();
     OffsetFetchResponseTopics {
         name: asked.name,
+        topic_id: asked.topic_id,
         partitions,
     }
 }

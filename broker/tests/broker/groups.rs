@@ -89,6 +89,7 @@ pub(crate) fn commit_request(group: &str, partition: i32, offset: i64) -> Offset
     let topic = OffsetCommitRequestTopic {
         name: Text::from("t"),
         partitions: vec![partition],
+        ..OffsetCommitRequestTopic::default()
     };
     OffsetCommitRequest {
         group_id: Text::from(group),
@@ -119,6 +120,7 @@ async fn committed(client: &mut Client, version: i16, group: &str, partition: i3
     let topic = OffsetFetchRequestTopics {
         name,
         partition_indexes: vec![partition],
+        ..OffsetFetchRequestTopics::default()
     };
     let wanted = OffsetFetchRequestGroup {
         group_id: Text::from(group),
@@ -345,7 +347,7 @@ async fn groups_are_listed_and_described_in_every_version() {
             .await
             .groups;
         let state = |state: &'static str| if version >= 4 { state } else { "" };
-        let kind = if version >= 5 { "Classic" } else { "" };
+        let kind = if version >= 5 { "classic" } else { "" };
         let shown: Vec<_> = listed
             .iter()
             .map(|at| {

@@ -6,6 +6,7 @@ mod abuse;
 mod alter;
 mod compaction;
 mod configs;
+mod consumer_groups;
 mod delete_records;
 mod fetch;
 mod fetch_sessions;

@@ -171,6 +171,7 @@ pub(crate) async fn committed(
                         OffsetFetchRequestTopics {
                             name: (*name).into(),
                             partition_indexes,
+                            ..Default::default()
                         }
                     });
                     topics.collect()
@@ -264,6 +265,7 @@ pub(crate) async fn commit(
                 .map(|(name, partitions)| OffsetCommitRequestTopic {
                     name: (*name).into(),
                     partitions,
+                    ..Default::default()
                 })
                 .collect(),
             ..Default::default()

@@ -1,8 +1,9 @@
-//! OffsetCommit: positions of a group, kept by its coordinator.
+//! OffsetCommit: positions of a group, kept by its coordinator; version 10 names topics by id (KIP-848).
 
 use crate::text::Text;
+use crate::uuid::Uuid;
 
-api! { OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, versions 2..=9, flexible 8 }
+api! { OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, versions 2..=10, flexible 8 }
 
 fields! {
     /// Offsets by topic and partition.
@@ -17,7 +18,8 @@ fields! {
 
     /// Part of [`OffsetCommitRequest`]: offset commit request topic.
     pub struct OffsetCommitRequestTopic {
-        name: Text, 0..=9;
+        name: Text, 0..=9, ignorable(true);
+        topic_id: Uuid, 10.., ignorable(true);
         partitions: Vec<OffsetCommitRequestPartition>, 0..;
     }
 
@@ -37,7 +39,8 @@ fields! {
 
     /// Part of [`OffsetCommitResponse`]: offset commit response topic.
     pub struct OffsetCommitResponseTopic {
-        name: Text, 0..=9;
+        name: Text, 0..=9, ignorable(true);
+        topic_id: Uuid, 10.., ignorable(true);
         partitions: Vec<OffsetCommitResponsePartition>, 0..;
     }
 

@@ -1,8 +1,9 @@
-//! OffsetFetch: positions that a group has committed; several groups from version 8.
+//! OffsetFetch: positions that a group has committed; several groups from version 8, topics by id from version 10.
 
 use crate::text::Text;
+use crate::uuid::Uuid;
 
-api! { OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, versions 1..=9, flexible 6 }
+api! { OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, versions 1..=10, flexible 6 }
 
 fields! {
     /// Which partitions; null asks for all.
@@ -30,6 +31,7 @@ fields! {
     /// Part of [`OffsetFetchRequest`]: offset fetch request topics.
     pub struct OffsetFetchRequestTopics {
         name: Text, 8..=9, ignorable(true);
+        topic_id: Uuid, 10.., ignorable(true);
         partition_indexes: Vec<i32>, 8..;
     }
 
@@ -66,6 +68,7 @@ fields! {
     /// Part of [`OffsetFetchResponse`]: offset fetch response topics.
     pub struct OffsetFetchResponseTopics {
         name: Text, 8..=9, ignorable(true);
+        topic_id: Uuid, 10.., ignorable(true);
         partitions: Vec<OffsetFetchResponsePartitions>, 8..;
     }
 

@@ -13,6 +13,10 @@ use crate::random::{Random, Source};
 
 const MESSAGES_PER_VERSION: u64 = 150;
 
+/// Versions that the other codec took from a draft of Kafka 4.1; what Kafka 4.3 speaks differs. Their
+/// bytes are compared with Kafka's own (`tests/compat/groups`) and by hand below.
+const UNSETTLED: [(ApiKey, i16); 2] = [(ApiKey::OffsetCommit, 10), (ApiKey::OffsetFetch, 10)];
+
 /// What is done with each request type; a closure cannot be generic.
 trait Check {
     fn check<R: Request + Random>(&mut self)
@@ -102,7 +106,8 @@ impl Check for AgainstKafkaProtocol {
                     Ok(request),
                     "{at}"
                 );
-                if version > kafka_key(R::KEY).valid_versions().max {
+                let theirs = kafka_key(R::KEY).valid_versions().max;
+                if version > theirs || UNSETTLED.contains(&(R::KEY, version)) {
                     // Newer than the other codec: at least the way back is the way out.
                     let (response, bytes) = random::<R::Response>(seed, version);
                     assert_eq!(R::Response::decode_version(bytes, version), Ok(response));
@@ -145,6 +150,49 @@ fn every_api_and_version_has_the_bytes_of_an_independent_codec() {
         check.apis, described,
         "an API of the table is missing in for_each_api"
     );
+}
+
+#[test]
+fn offsets_name_topics_by_id_from_version_10() {
+    let id = crate::uuid::Uuid::from_bytes([9; 16]);
+    let request = offset_commit::OffsetCommitRequest {
+        group_id: "g".into(),
+        member_id: "m".into(),
+        generation_id_or_member_epoch: 2,
+        topics: vec![offset_commit::OffsetCommitRequestTopic {
+            name: "left out".into(),
+            topic_id: id,
+            partitions: vec![offset_commit::OffsetCommitRequestPartition {
+                partition_index: 1,
+                committed_offset: 5,
+                committed_leader_epoch: -1,
+                committed_metadata: None,
+            }],
+        }],
+        ..Default::default()
+    };
+    let mut expected = vec![2, b'g', 0, 0, 0, 2, 2, b'm', 0, 2];
+    expected.extend([9; 16]);
+    expected.extend([
+        2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 255, 255, 255, 255, 0, 0, 0, 0,
+    ]);
+    assert_eq!(request.encode_version(10).expect("encodes"), expected);
+    let request = offset_fetch::OffsetFetchRequest {
+        groups: vec![offset_fetch::OffsetFetchRequestGroup {
+            group_id: "g".into(),
+            topics: Some(vec![offset_fetch::OffsetFetchRequestTopics {
+                name: "left out".into(),
+                topic_id: id,
+                partition_indexes: vec![1],
+            }]),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let mut expected = vec![2, 2, b'g', 0, 255, 255, 255, 255, 2];
+    expected.extend([9; 16]);
+    expected.extend([2, 0, 0, 0, 1, 0, 0, 0, 0]);
+    assert_eq!(request.encode_version(10).expect("encodes"), expected);
 }
 
 struct Headers;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use logway_protocol::error_code::ErrorCode;
 
 use super::event::{Ticket, Waiter};
+use crate::group::consumer::BeatReply;
 
 /// Everything a group asks its owner to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) enum Reply {
     Sync(SyncReply),
     Heartbeat(ErrorCode),
     Leave(Vec<Left>),
+    /// To a ConsumerGroupHeartbeat; only groups of the consumer protocol give it.
+    Beat(Box<BeatReply>),
 }
 
 /// The answer to a JoinGroup.
@@ -140,6 +143,7 @@ pub(crate) enum Reason {
     SessionExpired,
     SyncExpired,
     PersistFailed,
+    Downgraded,
 }
 
 impl std::fmt::Display for Reason {
@@ -154,6 +158,7 @@ impl std::fmt::Display for Reason {
             Reason::SessionExpired => "a member's session expired",
             Reason::SyncExpired => "a member did not sync in time",
             Reason::PersistFailed => "the assignment could not be stored",
+            Reason::Downgraded => "the group went back to the classic protocol",
         })
     }
 }

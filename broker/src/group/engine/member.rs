@@ -59,6 +59,11 @@ impl Member {
             .map_or_else(Bytes::new, |offer| offer.metadata.clone())
     }
 
+    /// What it offers, in its order of preference.
+    pub(crate) fn protocols(&self) -> &[Protocol] {
+        &self.protocols
+    }
+
     /// Whether the member offered exactly these protocols before.
     pub(crate) fn offers(&self, protocols: &[Protocol]) -> bool {
         self.protocols == protocols

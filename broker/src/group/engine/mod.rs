@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use logway_protocol::error_code::ErrorCode;
 
+mod adopt;
 pub(crate) mod effect;
 pub(crate) mod event;
 mod join;

@@ -1,5 +1,5 @@
 //! The records of `__consumer_offsets`, in Kafka's own form: a key begins with its version as an
-//! i16 (0 and 1: a committed offset, 2: a classic group), a value with its own.
+//! i16 (0 and 1: a committed offset, 2: a classic group, the rest in `consumer`), a value with its own.
 //! Invariant: what is written here is what Kafka 4 writes, and everything Kafka 0.9 to 4 wrote for
 //! offsets and classic groups is read; unknown kinds of keys are passed over. Pure functions.
 //! Hallway: beside step 8.
@@ -15,6 +15,7 @@ use logway_protocol::{DecodeError, EncodeError, Message, Text};
 use super::engine::{MemberSnapshot, Snapshot};
 use super::offsets::Committed;
 
+pub(crate) mod consumer;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +66,8 @@ pub(crate) enum Stored {
         id: Arc<str>,
         snapshot: Option<Snapshot>,
     },
+    /// Of a group of the consumer protocol.
+    Consumer { id: Arc<str>, fact: consumer::Fact },
     /// A kind this broker does not keep.
     Other,
 }
@@ -188,7 +191,10 @@ pub(crate) fn read(key: &Bytes, value: Option<&Bytes>, offset: i64) -> Result<St
                 snapshot,
             })
         }
-        _ => Ok(Stored::Other),
+        _ => Ok(match consumer::read(version, body, value)? {
+            Some((id, fact)) => Stored::Consumer { id, fact },
+            None => Stored::Other,
+        }),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error};
 
 use super::{Commit, Registry, Then};
+use crate::group::consumer::Moment;
 use crate::group::engine::{Claim, Now};
 use crate::group::offsets::{Committed, GroupOffsets};
 use crate::group::records::{self, OffsetKey};
@@ -37,8 +38,14 @@ impl Registry {
             return Err(ErrorCode::GroupIdNotFound);
         };
         let id = id.clone();
+        let topics = Arc::clone(&self.topics);
+        let at = Moment {
+            now,
+            topics: &*topics,
+            revision: self.revision,
+        };
         let admitted = match self.groups.get_mut(&id) {
-            Some(entry) => entry.group.admit_commit(now, claim),
+            Some(entry) => entry.group.admit_commit(at, claim, &commits),
             None => Err(ErrorCode::GroupIdNotFound),
         };
         let (done, receiver) = oneshot::channel();

@@ -6,15 +6,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
 use logway_protocol::ErrorCode;
-use logway_protocol::codec::Decoder;
-use logway_protocol::message::record::consumer_protocol::ConsumerProtocolSubscription;
-use logway_protocol::wire::Wire;
+use tokio::sync::oneshot;
 use tracing::{debug, error};
 
+use super::kind::Kind;
 use super::{Entry, Registry, Then};
-use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Now, State};
+use crate::group::consumer::read_subscription;
+use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Group, Now, State};
 use crate::group::offsets::Committed;
 use crate::group::records::{self, OffsetKey};
 
@@ -41,7 +40,7 @@ impl Registry {
             .collect();
         for (id, offsets, group) in removals {
             self.tally.expired_offsets += offsets.len() as u64;
-            self.queue_removal(&id, offsets, group);
+            self.queue_removal(&id, offsets, group, None);
         }
     }
 
@@ -61,11 +60,17 @@ impl Registry {
             })
             .collect();
         for (id, offsets) in removals {
-            self.queue_removal(&id, offsets, false);
+            self.queue_removal(&id, offsets, false, None);
         }
     }
 
-    fn queue_removal(&mut self, id: &Arc<str>, offsets: Places, group: bool) {
+    pub(super) fn queue_removal(
+        &mut self,
+        id: &Arc<str>,
+        offsets: Places,
+        group: bool,
+        done: Option<oneshot::Sender<Result<(), ErrorCode>>>,
+    ) {
         let mut tombstones = Vec::with_capacity(offsets.len() + 1);
         for (topic, partition) in &offsets {
             let key = OffsetKey {
@@ -75,12 +80,21 @@ impl Registry {
             };
             tombstones.push(records::offset_record(&key, None));
         }
-        if group {
-            tombstones.push(records::group_record(id, None));
-        }
-        match tombstones.into_iter().collect::<Result<Vec<_>, _>>() {
+        let of_group = self.groups.get(id).filter(|_| group);
+        let of_group = of_group.map(|entry| entry.group.tombstones(id)).transpose();
+        let tombstones: Result<Vec<_>, _> = tombstones.into_iter().collect();
+        let all = tombstones.and_then(|mut all| {
+            all.extend(of_group?.into_iter().flatten());
+            Ok(all)
+        });
+        match all {
             Ok(tombstones) => {
-                self.queue(id.clone(), tombstones, Then::Removed { offsets, group });
+                let then = Then::Removed {
+                    offsets,
+                    group,
+                    done,
+                };
+                self.queue(id.clone(), tombstones, then);
             }
             Err(source) => error!(group = &**id, "tombstone cannot be written: {source}"),
         }
@@ -117,7 +131,15 @@ impl Registry {
 
 /// The offsets of one group whose time has come.
 fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Places {
-    let group = &entry.group;
+    let group = match &entry.group {
+        Kind::Classic(group) => group,
+        Kind::Consumer(group) => {
+            return lapsed(entry, |topic, committed| {
+                !group.is_subscribed_to(topic)
+                    && committed.is_expired(now_ms, committed.committed_ms, retention_ms)
+            });
+        }
+    };
     let type_name = group.protocol_type().map(|name| &**name);
     // From when an offset's time runs, and which topics are still in use.
     let emptied_ms = match (type_name, group.state()) {
@@ -126,48 +148,32 @@ fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Places {
     };
     let in_use = match (type_name, group.state()) {
         (None, _) | (Some(_), State::Empty) => BTreeSet::new(),
-        (Some(CONSUMER_PROTOCOL_TYPE), State::Stable) => match subscribed_topics(entry) {
+        (Some(CONSUMER_PROTOCOL_TYPE), State::Stable) => match subscribed_topics(group) {
             Some(topics) => topics,
             None => return Vec::new(),
         },
         _ => return Vec::new(),
     };
-    let lapsed = |committed: &Committed| {
-        committed.is_expired(
-            now_ms,
-            emptied_ms.unwrap_or(committed.committed_ms),
-            retention_ms,
-        )
-    };
-    entry
-        .offsets
-        .topics()
-        .filter(|(topic, _)| !in_use.contains(&***topic))
-        .flat_map(|(topic, partitions)| partitions.iter().map(move |(at, kept)| (topic, at, kept)))
-        .filter(|(_, _, kept)| lapsed(kept))
+    lapsed(entry, |topic, committed| {
+        let since_ms = emptied_ms.unwrap_or(committed.committed_ms);
+        !in_use.contains(topic) && committed.is_expired(now_ms, since_ms, retention_ms)
+    })
+}
+
+fn lapsed(entry: &Entry, is_lapsed: impl Fn(&str, &Committed) -> bool) -> Places {
+    let topics = entry.offsets.topics();
+    let each = topics
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |(at, kept)| (topic, at, kept)));
+    each.filter(|(topic, _, kept)| is_lapsed(topic, kept))
         .map(|(topic, at, _)| (topic.clone(), *at))
         .collect()
 }
 
 /// The topics that the members say they want; `None` when one of them cannot be read.
-fn subscribed_topics(entry: &Entry) -> Option<BTreeSet<Arc<str>>> {
+pub(super) fn subscribed_topics(group: &Group) -> Option<BTreeSet<Arc<str>>> {
     let mut topics = BTreeSet::new();
-    for member in entry.group.snapshot().members {
-        topics.extend(read_topics(member.subscription)?);
+    for view in group.views() {
+        topics.extend(read_subscription(&view.subscription)?.topics);
     }
     Some(topics)
-}
-
-/// The topics of one subscription. Version 0 is how every version begins.
-fn read_topics(mut subscription: Bytes) -> Option<Vec<Arc<str>>> {
-    subscription.try_get_i16().ok()?;
-    let mut input = Decoder::new(subscription, 0, false);
-    let subscription = ConsumerProtocolSubscription::decode(&mut input).ok()?;
-    Some(
-        subscription
-            .topics
-            .iter()
-            .map(|topic| Arc::from(&**topic))
-            .collect(),
-    )
 }

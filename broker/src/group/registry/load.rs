@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::kind::Kind;
 use super::{Entry, Registry};
+use crate::group::consumer::{ConsumerGroup, Recorded};
 use crate::group::engine::{Group, Now, Snapshot};
 use crate::group::offsets::GroupOffsets;
 use crate::group::records::{self, Stored};
@@ -23,6 +25,7 @@ pub(crate) struct Loading {
 #[derive(Debug, Default)]
 struct Loaded {
     snapshot: Option<Snapshot>,
+    consumer: Recorded,
     offsets: GroupOffsets,
 }
 
@@ -40,6 +43,9 @@ impl Loading {
             Ok(Stored::Group { id, snapshot }) => {
                 self.groups.entry(id).or_default().snapshot = snapshot;
             }
+            Ok(Stored::Consumer { id, fact }) => {
+                self.groups.entry(id).or_default().consumer.take(fact);
+            }
             Ok(Stored::Other) => {}
             Err(_) => self.unreadable += 1,
         }
@@ -50,21 +56,31 @@ impl Registry {
     /// Takes over what a partition held; members' sessions begin now.
     pub(crate) fn load(&mut self, now: Now, loading: Loading) {
         for (id, loaded) in loading.groups {
-            if loaded.snapshot.is_none() && loaded.offsets.is_empty() {
+            let consumer = loaded.consumer.epoch.is_some();
+            let stored = consumer || loaded.snapshot.is_some();
+            if !stored && loaded.offsets.is_empty() {
                 continue;
             }
-            let stored = loaded.snapshot.is_some();
-            let (group, effects) = match &loaded.snapshot {
-                Some(snapshot) => Group::restore(self.rules.limits, now, snapshot),
-                None => (Group::new(self.rules.limits, now), Vec::new()),
-            };
-            let entry = Entry {
+            let entry = |group| Entry {
                 group,
                 offsets: loaded.offsets,
                 writes_under_way: 0,
                 stored,
             };
-            self.groups.insert(id.clone(), entry);
+            if consumer {
+                let (group, effects) =
+                    ConsumerGroup::restore(self.rules.consumer, now, loaded.consumer);
+                let group = Kind::Consumer(Box::new(group));
+                self.groups.insert(id.clone(), entry(group));
+                self.perform_consumer(now, &id, effects);
+                continue;
+            }
+            let (group, effects) = match &loaded.snapshot {
+                Some(snapshot) => Group::restore(self.rules.limits, now, snapshot),
+                None => (Group::new(self.rules.limits, now), Vec::new()),
+            };
+            self.groups
+                .insert(id.clone(), entry(Kind::Classic(Box::new(group))));
             self.perform(now, &id, effects);
         }
     }

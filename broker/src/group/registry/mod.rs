@@ -13,19 +13,25 @@ use logway_protocol::ErrorCode;
 use tokio::sync::oneshot;
 use tracing::{debug, error, info};
 
+use super::consumer::{ConsumerRules, Moment, Topics, failed};
 use super::engine::{Effect, Event, Group, Limits, Now, Reply, Snapshot, Ticket, Waiter};
 use super::offsets::{Committed, GroupOffsets};
 use super::records::{self, KeyValue};
 
 mod commit;
+mod deleting;
 mod expiry;
+mod kind;
 mod listing;
 mod load;
+mod migration;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use listing::{CLASSIC, DescribedGroup, ListedGroup};
+use kind::Kind;
+pub(crate) use listing::{DescribedGroup, Found, ListedGroup};
 pub(crate) use load::Loading;
+pub(crate) use migration::{Matches, Resolve};
 
 /// Groups held in memory at most; each takes about a kilobyte without members and offsets.
 const GROUPS_MAX: usize = 200_000;
@@ -34,6 +40,7 @@ const GROUPS_MAX: usize = 200_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
+    pub(crate) consumer: ConsumerRules,
     /// Milliseconds that offsets outlive their group.
     pub(crate) offsets_retention_ms: i64,
 }
@@ -58,7 +65,10 @@ enum Then {
     Removed {
         offsets: Vec<(Arc<str>, i32)>,
         group: bool,
+        done: Option<oneshot::Sender<Result<(), ErrorCode>>>,
     },
+    /// These callers waited for it.
+    Answer(Vec<(Waiter, Reply)>),
 }
 
 /// One partition's offset to be committed.
@@ -72,7 +82,7 @@ pub(crate) struct Commit {
 /// A group, its offsets, and what is known of them on disk.
 #[derive(Debug)]
 struct Entry {
-    group: Group,
+    group: Kind,
     offsets: GroupOffsets,
     writes_under_way: usize,
     /// Its metadata is or may be in the log: leaving memory takes a tombstone.
@@ -97,11 +107,15 @@ pub(crate) struct Registry {
     wakeups: BinaryHeap<Reverse<(u64, Arc<str>)>>,
     outbox: Vec<PendingWrite>,
     tally: Tally,
+    /// The topics there are, and how often they have changed.
+    topics: Arc<dyn Topics>,
+    revision: u64,
+    resolves: Vec<Resolve>,
     closed: bool,
 }
 
 impl Registry {
-    pub(crate) fn new(rules: Rules) -> Registry {
+    pub(crate) fn new(rules: Rules, topics: Arc<dyn Topics>) -> Registry {
         Registry {
             rules,
             groups: HashMap::new(),
@@ -110,6 +124,9 @@ impl Registry {
             wakeups: BinaryHeap::new(),
             outbox: Vec::new(),
             tally: Tally::default(),
+            topics,
+            revision: 0,
+            resolves: Vec::new(),
             closed: false,
         }
     }
@@ -131,12 +148,48 @@ impl Registry {
             return Err(ErrorCode::GroupIdNotFound);
         };
         let id = id.clone();
+        let (waiter, receiver) = self.wait();
+        let event = make(waiter);
+        if let Event::Join(_) = &event {
+            self.make_classic_if_empty(now, &id);
+        }
+        self.step(now, &id, event);
+        Ok(receiver)
+    }
+
+    /// A new waiter, and where its answer will arrive.
+    fn wait(&mut self) -> (Waiter, oneshot::Receiver<Reply>) {
         let waiter = Waiter(self.next_waiter);
         self.next_waiter += 1;
         let (sender, receiver) = oneshot::channel();
         self.waiters.insert(waiter, sender);
-        self.step(now, &id, make(waiter));
-        Ok(receiver)
+        (waiter, receiver)
+    }
+
+    fn send(&mut self, answers: Vec<(Waiter, Reply)>) {
+        for (waiter, reply) in answers {
+            if let Some(sender) = self.waiters.remove(&waiter) {
+                // A caller whose connection is gone no longer listens.
+                drop(sender.send(reply));
+            }
+        }
+    }
+
+    fn send_failed(&mut self, answers: Vec<(Waiter, Reply)>, error: ErrorCode) {
+        let answers = answers.into_iter();
+        self.send(
+            answers
+                .map(|(waiter, reply)| (waiter, failed(reply, error)))
+                .collect(),
+        );
+    }
+
+    fn wake_at(&mut self, tick_ms: u64, id: &Arc<str>) {
+        self.wakeups.push(Reverse((tick_ms, id.clone())));
+    }
+
+    fn has_room(&self) -> bool {
+        !self.closed && self.groups.len() < GROUPS_MAX
     }
 
     /// Makes a group that does not exist yet.
@@ -147,11 +200,11 @@ impl Registry {
         if self.groups.contains_key(group_id) {
             return Ok(());
         }
-        if self.closed || self.groups.len() >= GROUPS_MAX {
+        if !self.has_room() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let entry = Entry {
-            group: Group::new(self.rules.limits, now),
+            group: Kind::Classic(Box::new(Group::new(self.rules.limits, now))),
             offsets: GroupOffsets::default(),
             writes_under_way: 0,
             stored: false,
@@ -164,24 +217,32 @@ impl Registry {
         let Some(entry) = self.groups.get_mut(id) else {
             return;
         };
-        let effects = entry.group.step(now, event);
-        self.perform(now, id, effects);
+        match &mut entry.group {
+            Kind::Classic(group) => {
+                let effects = group.step(now, event);
+                self.perform(now, id, effects);
+            }
+            Kind::Consumer(group) => {
+                let topics = Arc::clone(&self.topics);
+                let revision = self.revision;
+                let at = Moment {
+                    now,
+                    topics: &*topics,
+                    revision,
+                };
+                let effects = group.step(at, event);
+                self.perform_consumer(now, id, effects);
+            }
+        }
         self.drop_if_unused(id);
     }
 
     fn perform(&mut self, now: Now, id: &Arc<str>, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Reply { waiter, reply } => {
-                    if let Some(sender) = self.waiters.remove(&waiter) {
-                        // A caller whose connection is gone no longer listens.
-                        drop(sender.send(reply));
-                    }
-                }
+                Effect::Reply { waiter, reply } => self.send(vec![(waiter, reply)]),
                 Effect::Persist { ticket, snapshot } => self.persist(now, id, ticket, &snapshot),
-                Effect::WakeAt { tick_ms } => {
-                    self.wakeups.push(Reverse((tick_ms, id.clone())));
-                }
+                Effect::WakeAt { tick_ms } => self.wake_at(tick_ms, id),
                 Effect::Rebalancing { reason } => {
                     self.tally.rebalances += 1;
                     if let Some(entry) = self.groups.get(id) {
@@ -252,7 +313,26 @@ impl Registry {
                 self.step(now, &id, Event::Persisted { ticket, outcome });
             }
             Then::Committed { commits, done } => self.finish_commit(&id, commits, done, outcome),
-            Then::Removed { offsets, group } => self.finish_removal(&id, &offsets, group, outcome),
+            Then::Removed {
+                offsets,
+                group,
+                done,
+            } => {
+                self.finish_removal(&id, &offsets, group, outcome);
+                let outcome = outcome.map(drop).map_err(group_error);
+                if done.is_some_and(|done| done.send(outcome).is_err()) {
+                    debug!(group = &*id, "the one who deleted is gone");
+                }
+                // A group that has lost its last offset goes with the next look for expired ones.
+                return;
+            }
+            Then::Answer(answers) => match outcome {
+                Ok(_) => self.send(answers),
+                Err(error) => {
+                    error!(group = &*id, "group could not be stored: {error}");
+                    self.send_failed(answers, group_error(error));
+                }
+            },
         }
         self.drop_if_unused(&id);
     }

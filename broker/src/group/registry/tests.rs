@@ -1,9 +1,13 @@
 //! The registry with a log that is only a list of records: what memory holds is what the records
 //! say; what has lapsed is forgotten, and nothing else.
 
+mod migrating;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::group::consumer::tests::FixedTopics;
+use crate::group::consumer::{Assignor, ConsumerRules};
 use crate::group::engine::{Claim, ClientInfo, Join, Leaving, Protocol, State, Sync};
 use bytes::Bytes;
 
@@ -15,10 +19,21 @@ fn registry() -> Registry {
         initial_rebalance_delay_ms: 0,
         new_member_join_timeout_ms: 300_000,
     };
-    Registry::new(Rules {
+    let rules = Rules {
         limits,
+        consumer: ConsumerRules {
+            session_timeout_ms: 45_000,
+            heartbeat_interval_ms: 5_000,
+            assignment_interval_ms: 0,
+            max_size: 10,
+            upgrade: true,
+            downgrade: true,
+            classic_max_size: 10,
+            assignor: Assignor::Uniform,
+        },
         offsets_retention_ms: HOUR_MS,
-    })
+    };
+    Registry::new(rules, Arc::new(FixedTopics::default()))
 }
 
 fn at(ms: i64) -> Now {
@@ -73,6 +88,13 @@ fn commit(topic: &str, partition: i32, offset: i64, now: Now) -> Commit {
         topic: Arc::from(topic),
         partition,
         committed,
+    }
+}
+
+fn described(registry: &Registry, group: &str) -> Option<DescribedGroup> {
+    match registry.describe(group) {
+        Found::Group(group) => Some(group),
+        Found::Nothing | Found::OtherKind => None,
     }
 }
 
@@ -145,7 +167,7 @@ fn stable(registry: &mut Registry, records: &mut Records, group: &str, now: Now)
         .expect("the group exists");
     records.store(registry, now);
     assert_eq!(
-        registry.describe(group).map(|group| group.state),
+        described(registry, group).map(|group| group.state),
         Some(State::Stable)
     );
 }
@@ -185,7 +207,7 @@ fn a_simple_groups_offsets_lapse_by_their_own_age_and_the_group_goes_with_the_la
 
     registry.expire(at(2 * HOUR_MS));
     records.store(&mut registry, at(2 * HOUR_MS));
-    assert_eq!(registry.describe("g"), None);
+    assert_eq!(registry.describe("g"), Found::Nothing);
     assert_eq!(records.rebuild(at(0)).list(), []);
 }
 
@@ -218,7 +240,7 @@ fn an_empty_groups_offsets_count_from_when_it_became_empty() {
     );
     registry.expire(at(2 * HOUR_MS));
     records.store(&mut registry, at(2 * HOUR_MS));
-    assert_eq!(registry.describe("g"), None);
+    assert_eq!(registry.describe("g"), Found::Nothing);
     assert_eq!(records.rebuild(at(0)).list(), []);
 }
 
@@ -261,7 +283,7 @@ fn an_expiry_of_its_own_goes_before_the_retention() {
     );
     registry.expire(at(500));
     records.store(&mut registry, at(500));
-    assert_eq!(registry.describe("g"), None);
+    assert_eq!(registry.describe("g"), Found::Nothing);
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! DeleteGroups and OffsetDelete: groups without members go, and single offsets that nobody uses.
+//! Invariant: memory forgets only what a stored tombstone has removed; a group that gets members
+//! meanwhile stays. Hallway: beside steps 7 and 8.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use logway_protocol::ErrorCode;
+use tokio::sync::oneshot;
+
+use super::expiry::subscribed_topics;
+use super::kind::Kind;
+use super::{Entry, Registry};
+use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, State};
+
+/// Where the end of a write is reported.
+pub(crate) type Done = oneshot::Receiver<Result<(), ErrorCode>>;
+
+impl Registry {
+    /// Deletes a group that has no members, with its offsets.
+    ///
+    /// # Errors
+    /// There is no such group, it has members, or no more are coordinated here.
+    pub(crate) fn delete_group(&mut self, group_id: &str) -> Result<Done, ErrorCode> {
+        if self.closed {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        let Some((id, entry)) = self.groups.get_key_value(group_id) else {
+            return Err(ErrorCode::GroupIdNotFound);
+        };
+        let id = id.clone();
+        entry.group.admit_delete()?;
+        let topics = entry.offsets.topics();
+        let offsets = topics.flat_map(|(topic, of)| of.keys().map(|at| (topic.clone(), *at)));
+        let offsets = offsets.collect();
+        let (done, receiver) = oneshot::channel();
+        self.queue_removal(&id, offsets, true, Some(done));
+        Ok(receiver)
+    }
+
+    /// Deletes single offsets; the verdict for each in their order, and where the end of the write
+    /// is reported. An offset that is not there is deleted already.
+    ///
+    /// # Errors
+    /// There is no such group, or members of another kind use it.
+    pub(crate) fn delete_offsets(
+        &mut self,
+        group_id: &str,
+        places: &[(Arc<str>, i32)],
+    ) -> Result<(Vec<ErrorCode>, Option<Done>), ErrorCode> {
+        if self.closed {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        let Some((id, entry)) = self.groups.get_key_value(group_id) else {
+            return Err(ErrorCode::GroupIdNotFound);
+        };
+        let id = id.clone();
+        let used = Used::of(entry)?;
+        let verdict = |(topic, _): &(Arc<str>, i32)| match used.contains(topic) {
+            true => ErrorCode::GroupSubscribedToTopic,
+            false => ErrorCode::None,
+        };
+        let verdicts: Vec<ErrorCode> = places.iter().map(verdict).collect();
+        let offsets: Vec<(Arc<str>, i32)> = places
+            .iter()
+            .zip(&verdicts)
+            .filter(|((topic, at), verdict)| {
+                **verdict == ErrorCode::None && entry.offsets.get(topic, *at).is_some()
+            })
+            .map(|(place, _)| place.clone())
+            .collect();
+        if offsets.is_empty() {
+            return Ok((verdicts, None));
+        }
+        let (done, receiver) = oneshot::channel();
+        self.queue_removal(&id, offsets, false, Some(done));
+        Ok((verdicts, Some(receiver)))
+    }
+}
+
+/// The topics whose offsets are in use.
+enum Used<'a> {
+    Nothing,
+    Named(BTreeSet<Arc<str>>),
+    Of(&'a crate::group::consumer::ConsumerGroup),
+}
+
+impl Used<'_> {
+    fn of(entry: &Entry) -> Result<Used<'_>, ErrorCode> {
+        let group = match &entry.group {
+            Kind::Consumer(group) => return Ok(Used::Of(group)),
+            Kind::Classic(group) => group,
+        };
+        let consumers = group
+            .protocol_type()
+            .is_some_and(|name| &**name == CONSUMER_PROTOCOL_TYPE);
+        match group.state() {
+            State::Dead => Err(ErrorCode::GroupIdNotFound),
+            State::Empty => Ok(Used::Nothing),
+            _ if !consumers => Err(ErrorCode::NonEmptyGroup),
+            _ => Ok(Used::Named(subscribed_topics(group).unwrap_or_default())),
+        }
+    }
+
+    fn contains(&self, topic: &str) -> bool {
+        match self {
+            Used::Nothing => false,
+            Used::Named(topics) => topics.contains(topic),
+            Used::Of(group) => group.is_subscribed_to(topic),
+        }
+    }
+}
