@@ -10,13 +10,16 @@ mod coordinator;
 pub(crate) mod engine;
 mod log;
 mod offsets;
+mod pending;
 mod records;
 mod registry;
 #[cfg(test)]
 mod tests;
+mod transactional;
 mod writer;
 
 pub(crate) use coordinator::{GroupCoordinator, Missing};
 pub(crate) use log::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 pub(crate) use offsets::{Committed, GroupOffsets};
+pub(crate) use transactional::Placed;
 pub(crate) use registry::{CLASSIC, Commit, DescribedGroup, ListedGroup};

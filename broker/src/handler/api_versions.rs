@@ -1,11 +1,13 @@
 //! ApiVersions 0-4: what this broker speaks. Unknown versions get the version-0 answer with
-//! UNSUPPORTED_VERSION and the list (KIP-511). No feature is finalized: clients then keep to
-//! transactions v1 and classic groups.
+//! UNSUPPORTED_VERSION and the list (KIP-511). A feature is finalized only if it works
+//! here: transaction.version 2 (KIP-890).
 
 use std::sync::Arc;
 
-use logway_protocol::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use logway_protocol::{ApiKey, ErrorCode};
+use logway_protocol::message::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use logway_protocol::{ApiKey, ErrorCode, Text};
 
 use super::{Header, SERVED};
 use crate::context::Context;
@@ -33,8 +35,47 @@ pub(crate) async fn handle(
     }
     ApiVersionsResponse {
         api_keys: api_keys(),
+        supported_features: supported_features(header.version),
+        finalized_features_epoch: FEATURES_EPOCH,
+        finalized_features: finalized_features(),
         ..ApiVersionsResponse::default()
     }
+}
+
+/// A feature of the cluster at its highest level, which is the one in force.
+struct Feature {
+    name: &'static str,
+    level: i16,
+}
+
+/// The features that work here.
+const FEATURES: &[Feature] = &[Feature {
+    name: "transaction.version",
+    level: 2,
+}];
+/// Counts changes of features: there are none.
+const FEATURES_EPOCH: i64 = 0;
+/// Version from which clients can read that a feature may be off (level 0).
+const LEVEL_ZERO_FROM: i16 = 4;
+
+fn supported_features(version: i16) -> Vec<SupportedFeatureKey> {
+    let supported = |feature: &Feature| SupportedFeatureKey {
+        name: Text::from_static(feature.name),
+        min_version: 0,
+        max_version: feature.level,
+    };
+    // Older clients fail on a least level of 0, so they are not told.
+    let told = FEATURES.iter().filter(|_| version >= LEVEL_ZERO_FROM);
+    told.map(supported).collect()
+}
+
+fn finalized_features() -> Vec<FinalizedFeatureKey> {
+    let finalized = |feature: &Feature| FinalizedFeatureKey {
+        name: Text::from_static(feature.name),
+        max_version_level: feature.level,
+        min_version_level: feature.level,
+    };
+    FEATURES.iter().map(finalized).collect()
 }
 
 /// The answer to a version this broker does not speak; the caller writes it in version 0.

@@ -1,7 +1,8 @@
 //! OffsetFetch 1-9: what groups have committed; -1 where there is nothing. v2 can ask for all
 //! topics (null), v7 for stable offsets only, v8 for several groups, v9 names the member.
-//! Without transactions every stored offset is stable.
+//! Who asks for stable offsets gets UNSTABLE_OFFSET_COMMIT where an open transaction has an offset.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use logway_protocol::message::offset_fetch::{
@@ -24,11 +25,12 @@ pub(crate) async fn handle(
     header: &Header,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
+    let stable = request.require_stable;
     if header.version >= BATCH_FROM {
         let groups = request
             .groups
             .into_iter()
-            .map(|group| fetch(context, group))
+            .map(|group| fetch(context, group, stable))
             .collect();
         return OffsetFetchResponse {
             groups,
@@ -47,11 +49,20 @@ pub(crate) async fn handle(
         topics,
         ..OffsetFetchRequestGroup::default()
     };
-    single(fetch(context, group))
+    single(fetch(context, group, stable))
 }
 
-fn fetch(context: &Context, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+fn fetch(
+    context: &Context,
+    request: OffsetFetchRequestGroup,
+    stable: bool,
+) -> OffsetFetchResponseGroup {
     let group_id = request.group_id.clone();
+    // Before the offsets: what is settled in between is then at worst called unstable.
+    let unstable = match stable {
+        true => context.groups.unstable_places(&group_id),
+        false => BTreeSet::new(),
+    };
     let topics = context
         .groups
         .offsets(&group_id, |offsets| match request.topics {
@@ -62,11 +73,24 @@ fn fetch(context: &Context, request: OffsetFetchRequestGroup) -> OffsetFetchResp
                 .collect(),
         });
     match topics {
-        Ok(topics) => OffsetFetchResponseGroup {
+        Ok(mut topics) => {
+            for topic in topics.iter_mut().filter(|_| !unstable.is_empty()) {
+                let name: Arc<str> = Arc::from(&*topic.name);
+                for at in &mut topic.partitions {
+                    if unstable.contains(&(name.clone(), at.partition_index)) {
+                        *at = OffsetFetchResponsePartitions {
+                            error_code: ErrorCode::UnstableOffsetCommit.code(),
+                            ..partition(at.partition_index, None)
+                        };
+                    }
+                }
+            }
+            OffsetFetchResponseGroup {
             group_id,
-            topics,
-            error_code: 0,
-        },
+                topics,
+                error_code: 0,
+            }
+        }
         Err(error) => OffsetFetchResponseGroup {
             group_id,
             topics: Vec::new(),

@@ -10,12 +10,15 @@ use bytes::Bytes;
 use super::{Entry, Registry};
 use crate::group::engine::{Group, Now, Snapshot};
 use crate::group::offsets::GroupOffsets;
+use crate::group::pending::PendingOffsets;
 use crate::group::records::{self, Stored};
 
 /// One partition while it is being read.
 #[derive(Debug, Default)]
 pub(crate) struct Loading {
     groups: HashMap<Arc<str>, Loaded>,
+    /// Offsets of transactions that are open where the reader stands.
+    pending: PendingOffsets,
     /// Records that could not be read.
     pub(crate) unreadable: u64,
 }
@@ -28,9 +31,25 @@ struct Loaded {
 
 impl Loading {
     /// Takes the next record of the partition.
+    #[cfg(test)]
     pub(crate) fn record(&mut self, key: &Bytes, value: Option<&Bytes>, offset: i64) {
+        self.record_of(None, (key, value), offset);
+    }
+
+    /// As `record`, written within the transaction of `producer` if there is one.
+    pub(crate) fn record_of(
+        &mut self,
+        producer: Option<i64>,
+        (key, value): (&Bytes, Option<&Bytes>),
+        offset: i64,
+    ) {
         match records::read(key, value, offset) {
             Ok(Stored::Offset { key, committed }) => {
+                if let (Some(producer_id), Some(committed)) = (producer, &committed) {
+                    let place = (key.topic, key.partition);
+                    let offset = (place, committed.clone());
+                    return self.pending.put(producer_id, &key.group, offset);
+                }
                 let loaded = self.groups.entry(key.group).or_default();
                 match committed {
                     Some(committed) => loaded.offsets.put(&key.topic, key.partition, committed),
@@ -43,6 +62,24 @@ impl Loading {
             Ok(Stored::Other) => {}
             Err(_) => self.unreadable += 1,
         }
+    }
+}
+
+impl Loading {
+    /// The transaction of the producer has ended here.
+    pub(crate) fn settle(&mut self, producer_id: i64, committed: bool) {
+        let settled = self.pending.settle(producer_id, |_| true);
+        for (group, offsets) in settled.into_iter().filter(|_| committed) {
+            let loaded = self.groups.entry(group).or_default();
+            for ((topic, partition), committed) in offsets {
+                loaded.offsets.put(&topic, partition, committed);
+            }
+        }
+    }
+
+    /// The offsets of transactions that were open at the log's end.
+    pub(crate) fn take_pending(&mut self) -> PendingOffsets {
+        std::mem::take(&mut self.pending)
     }
 }
 

@@ -21,6 +21,7 @@ mod commit;
 mod expiry;
 mod listing;
 mod load;
+mod pending;
 #[cfg(test)]
 mod tests;
 
