@@ -23,6 +23,7 @@ mod peers;
 mod python;
 mod raw;
 mod sequences;
+mod transactions;
 
 use std::path::Path;
 

@@ -384,7 +384,10 @@ fn take_batch(loading: &mut Loading, batch: &Bytes) -> Result<(), BatchError> {
     let header = BatchHeader::decode(batch)?;
     let records = decode_records(batch, BATCH_BYTES_MAX)?;
     if header.is_control() {
-        for end in records.iter().filter_map(|record| EndTransaction::of(record).ok()?) {
+        for end in records
+            .iter()
+            .filter_map(|record| EndTransaction::of(record).ok()?)
+        {
             loading.settle(header.producer_id, end.committed);
         }
         return Ok(());

@@ -21,5 +21,5 @@ mod writer;
 pub(crate) use coordinator::{GroupCoordinator, Missing};
 pub(crate) use log::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 pub(crate) use offsets::{Committed, GroupOffsets};
-pub(crate) use transactional::Placed;
 pub(crate) use registry::{CLASSIC, Commit, DescribedGroup, ListedGroup};
+pub(crate) use transactional::Placed;

@@ -52,7 +52,11 @@ impl PendingOffsets {
         let Some(groups) = self.producers.get_mut(&producer_id) else {
             return Vec::new();
         };
-        let here: Vec<Arc<str>> = groups.iter().filter(|id| is_kept_there(id)).cloned().collect();
+        let here: Vec<Arc<str>> = groups
+            .iter()
+            .filter(|id| is_kept_there(id))
+            .cloned()
+            .collect();
         groups.retain(|id| !is_kept_there(id));
         if groups.is_empty() {
             self.producers.remove(&producer_id);

@@ -86,7 +86,9 @@ async fn one(
     if transaction.verify_only {
         return match context.transactions.verify(id, producer, &asked) {
             Ok(verdicts) => results(topics, |topic, at| {
-                let verdict = verdicts.iter().find(|((of, index), _)| &**of == topic && *index == at);
+                let verdict = verdicts
+                    .iter()
+                    .find(|((of, index), _)| &**of == topic && *index == at);
                 verdict.map_or(ErrorCode::UnknownServerError, |(_, error)| *error)
             }),
             Err(error) => results(topics, |_, _| error),
@@ -96,7 +98,10 @@ async fn one(
         BATCH_FROM.. => 2,
         _ => 0,
     };
-    let added = context.transactions.add(id, (producer, version), asked).await;
+    let added = context
+        .transactions
+        .add(id, (producer, version), asked)
+        .await;
     let error = added.err().unwrap_or(ErrorCode::None);
     let error = before_fencing(error, header.version < FENCED_FROM);
     results(topics, |_, _| error)

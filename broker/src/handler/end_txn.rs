@@ -51,7 +51,9 @@ async fn end(
     }
     let producer = ((request.producer_id, request.producer_epoch), version);
     let transactions = &context.transactions;
-    let ended = transactions.end(id, producer, request.committed, None).await?;
+    let ended = transactions
+        .end(id, producer, request.committed, None)
+        .await?;
     if let Some(producer) = ended {
         return Ok(producer);
     }

@@ -33,7 +33,9 @@ pub(crate) async fn handle(
             None => unknown_state_filters.push(name),
         }
     }
-    let pattern = request.transactional_id_pattern.filter(|text| !text.is_empty());
+    let pattern = request
+        .transactional_id_pattern
+        .filter(|text| !text.is_empty());
     let refuse = |error: ErrorCode| ListTransactionsResponse {
         error_code: error.code(),
         ..ListTransactionsResponse::default()

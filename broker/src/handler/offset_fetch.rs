@@ -86,7 +86,7 @@ fn fetch(
                 }
             }
             OffsetFetchResponseGroup {
-            group_id,
+                group_id,
                 topics,
                 error_code: 0,
             }

@@ -164,7 +164,12 @@ fn append_one(
     // In Kafka's order, which decides what a request with several faults is answered.
     let partition = find(context, header, topic, data.index)?;
     let member = member.transpose().map_err(Failure::of)?;
-    let appended = checked(context, (header, request), (&partition, data), (now, member));
+    let appended = checked(
+        context,
+        (header, request),
+        (&partition, data),
+        (now, member),
+    );
     if let (Err(_), Some(verified)) = (&appended, member.and_then(|member| member.verified)) {
         partition.drop_verification(verified);
     }

@@ -21,6 +21,8 @@ use crate::partition::{Appended, Membership, Origin, Partition, Verification};
 
 /// Version from which the group's partition joins by itself.
 const JOINS_FROM: i16 = 5;
+/// Version from which clients know TRANSACTION_ABORTABLE.
+const ABORTABLE_FROM: i16 = 4;
 
 impl Placed for Appended {
     fn base_offset(&self) -> i64 {
@@ -62,7 +64,13 @@ async fn store(
     let partition = found.ok_or(ErrorCode::CoordinatorNotAvailable)?;
     let producer = (request.producer_id, request.producer_epoch);
     let verification = partition.begin_verification(producer.0, producer.1);
-    let outcome = commit(context, header, (request, commits), (&partition, verification)).await;
+    let outcome = commit(
+        context,
+        header,
+        (request, commits),
+        (&partition, verification),
+    )
+    .await;
     if let (Err(_), Some(verification)) = (&outcome, verification) {
         partition.drop_verification(verification);
     }
@@ -123,7 +131,7 @@ async fn commit(
 fn verification_error(error: ErrorCode, version: i16) -> ErrorCode {
     match error {
         ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
-        ErrorCode::TransactionAbortable if version < JOINS_FROM => ErrorCode::InvalidTxnState,
+        ErrorCode::TransactionAbortable if version < ABORTABLE_FROM => ErrorCode::InvalidTxnState,
         other => other,
     }
 }
@@ -164,7 +172,9 @@ fn sort_out(
                     committed: Committed {
                         offset: asked.committed_offset,
                         leader_epoch: asked.committed_leader_epoch,
-                        metadata: Box::from(asked.committed_metadata.as_deref().unwrap_or_default()),
+                        metadata: Box::from(
+                            asked.committed_metadata.as_deref().unwrap_or_default(),
+                        ),
                         committed_ms: now_ms,
                         expires_ms: None,
                         record_offset: -1,
@@ -188,11 +198,7 @@ fn sort_out(
     (response, commits)
 }
 
-fn refusal(
-    context: &Context,
-    asked: &TxnOffsetCommitRequestPartition,
-    exists: bool,
-) -> ErrorCode {
+fn refusal(context: &Context, asked: &TxnOffsetCommitRequestPartition, exists: bool) -> ErrorCode {
     let metadata = asked.committed_metadata.as_deref().unwrap_or_default();
     let metadata_max = usize::try_from(context.settings.offset_metadata_max_bytes).unwrap_or(0);
     if !exists {

@@ -61,11 +61,7 @@ impl Verifications {
 impl Partition {
     /// Begins to ask whether the producer's transaction has this partition; none if the transaction is
     /// open here, so that there is nothing to ask.
-    pub(crate) fn begin_verification(
-        &self,
-        producer_id: i64,
-        epoch: i16,
-    ) -> Option<Verification> {
+    pub(crate) fn begin_verification(&self, producer_id: i64, epoch: i16) -> Option<Verification> {
         let mut writer = self.writer.lock();
         if writer.has_open(producer_id, epoch) {
             return None;

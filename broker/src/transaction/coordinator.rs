@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::engine::{Add, Effect, End, Engine, Filter, Init, Listed, Markers, Reply, Rules, Waiter};
+use super::engine::{
+    Add, Effect, End, Engine, Filter, Init, Listed, Markers, Reply, Rules, Waiter,
+};
 use super::loading::Loading;
 use super::log::{Appended, Participants, TransactionLog};
 use super::records;
@@ -325,7 +327,10 @@ impl TransactionCoordinator {
                         });
                     }
                     Err(error) => {
-                        error!(transactional_id = &*id, "transaction could not be stored: {error}");
+                        error!(
+                            transactional_id = &*id,
+                            "transaction could not be stored: {error}"
+                        );
                         engine.stored(&id, now_ms(), Err(log_error(error)));
                     }
                 }
@@ -336,15 +341,14 @@ impl TransactionCoordinator {
         }
     }
 
-    fn append(
-        &self,
-        id: &str,
-        transaction: Option<&Transaction>,
-    ) -> Result<Appended, ErrorCode> {
+    fn append(&self, id: &str, transaction: Option<&Transaction>) -> Result<Appended, ErrorCode> {
         let partitions = self.log.partitions();
         let partitions = partitions.ok_or(ErrorCode::CoordinatorNotAvailable)?;
         let batch = records::batch(id, transaction, now_ms()).map_err(|source| {
-            error!(transactional_id = id, "transaction cannot be written: {source}");
+            error!(
+                transactional_id = id,
+                "transaction cannot be written: {source}"
+            );
             ErrorCode::UnknownServerError
         })?;
         self.log
@@ -398,9 +402,7 @@ impl TransactionCoordinator {
         let mut ids = 0;
         for partition in 0..self.log.partitions().unwrap_or(0) {
             let mut loading = Loading::default();
-            let read = self
-                .log
-                .read(partition, &mut |batch| loading.batch(&batch));
+            let read = self.log.read(partition, &mut |batch| loading.batch(&batch));
             if let Err(source) = read {
                 warn!("transactions of this partition may be missing: {source}");
             }

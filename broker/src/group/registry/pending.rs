@@ -43,7 +43,10 @@ impl Registry {
     pub(crate) fn take_settled(&mut self, now: Now, settled: Vec<Settled>) {
         for (id, offsets) in settled {
             if let Err(error) = self.ensure_group(now, &id) {
-                warn!(group = &*id, "offsets of a transaction are not kept: {error}");
+                warn!(
+                    group = &*id,
+                    "offsets of a transaction are not kept: {error}"
+                );
                 continue;
             }
             let Some(entry) = self.groups.get_mut(&id) else {

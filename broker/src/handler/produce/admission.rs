@@ -81,7 +81,10 @@ impl Admission {
         };
         admission.refuse(questions, |question| {
             let error = verdicts.get(&at(question)).copied();
-            translated(error.unwrap_or(ErrorCode::UnknownServerError), header.version)
+            translated(
+                error.unwrap_or(ErrorCode::UnknownServerError),
+                header.version,
+            )
         });
         admission
     }
@@ -112,7 +115,8 @@ impl Admission {
                 producers.insert((id, epoch));
                 let verified = partition.begin_verification(id, epoch);
                 let place = (first, second);
-                self.members.insert(place, Ok(Membership { verified, origin }));
+                self.members
+                    .insert(place, Ok(Membership { verified, origin }));
                 if let Some(verification) = verified {
                     questions.push(Question {
                         place,

@@ -60,8 +60,7 @@ impl Engine {
                     (true, Some(fresh)) => fresh,
                     (false, _) => NO_PRODUCER_ID,
                 };
-                let next =
-                    transaction.prepared(request.commit, (request.version, next_id), now_ms);
+                let next = transaction.prepared(request.commit, (request.version, next_id), now_ms);
                 // The next transaction goes under the id and epoch that the client is told.
                 let producer = match rotates {
                     true => (next_id, 0),

@@ -35,8 +35,7 @@ impl Engine {
     pub(crate) fn list(&self, filter: &Filter, now_ms: i64) -> Vec<Listed> {
         let passes = |of: &Transaction| {
             (filter.states.is_empty() || filter.states.contains(&of.state))
-                && (filter.producer_ids.is_empty()
-                    || filter.producer_ids.contains(&of.producer_id))
+                && (filter.producer_ids.is_empty() || filter.producer_ids.contains(&of.producer_id))
                 && (filter.longer_than_ms < 0
                     || now_ms.saturating_sub(of.started_ms) > filter.longer_than_ms)
         };
