@@ -163,7 +163,10 @@ fn append_one(
 ) -> Result<Done, Failure> {
     // In Kafka's order, which decides what a request with several faults is answered.
     let partition = find(context, header, topic, data.index)?;
-    let member = member.transpose().map_err(Failure::of)?;
+    let member = member.transpose().map_err(|code| Failure {
+        message: Some(format!("Partition is not part of the producer's transaction: {code}")),
+        ..Failure::of(code)
+    })?;
     let appended = checked(
         context,
         (header, request),

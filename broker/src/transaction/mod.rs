@@ -12,6 +12,8 @@ mod loading;
 mod log;
 mod records;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use coordinator::TransactionCoordinator;
 pub(crate) use engine::{Filter, Markers};
