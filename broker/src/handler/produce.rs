@@ -164,7 +164,9 @@ fn append_one(
     // In Kafka's order, which decides what a request with several faults is answered.
     let partition = find(context, header, topic, data.index)?;
     let member = member.transpose().map_err(|code| Failure {
-        message: Some(format!("Partition is not part of the producer's transaction: {code}")),
+        message: Some(format!(
+            "Partition is not part of the producer's transaction: {code}"
+        )),
         ..Failure::of(code)
     })?;
     let appended = checked(

@@ -59,8 +59,14 @@ fn step() -> impl Strategy<Value = Step> {
 /// What stands in a partition.
 #[derive(Debug, Clone, Copy)]
 enum Written {
-    Record { producer: Producer, transaction: usize },
-    Marker { producer: Producer, commit: bool },
+    Record {
+        producer: Producer,
+        transaction: usize,
+    },
+    Marker {
+        producer: Producer,
+        commit: bool,
+    },
 }
 
 /// A client's producer, and the number of the transaction it is in.
@@ -173,7 +179,9 @@ impl World {
     }
 
     fn add(&mut self, of: usize, at: i32) {
-        let Some(index) = self.session(of) else { return };
+        let Some(index) = self.session(of) else {
+            return;
+        };
         if self.sessions[index].transaction.is_none() {
             self.sessions[index].transaction = Some(self.next_transaction);
             self.next_transaction += 1;
@@ -209,7 +217,9 @@ impl World {
     }
 
     fn verify(&mut self, of: usize, at: i32) {
-        let Some(index) = self.session(of) else { return };
+        let Some(index) = self.session(of) else {
+            return;
+        };
         let session = self.sessions[index].clone();
         let Some(transaction) = session.transaction else {
             return;
@@ -241,8 +251,12 @@ impl World {
             return;
         };
         let newer = (self.partitions.get(&at).into_iter().flatten()).any(|of| {
-            let (Written::Record { producer: other, .. } | Written::Marker { producer: other, .. }) =
-                of;
+            let (Written::Record {
+                producer: other, ..
+            }
+            | Written::Marker {
+                producer: other, ..
+            }) = of;
             other.0 == producer.0 && other.1 > producer.1
         });
         let valid = self.is_open(at, producer) || self.markers_of(at, producer.0) == markers;
@@ -253,7 +267,9 @@ impl World {
     }
 
     fn end(&mut self, of: usize, commit: bool) {
-        let Some(index) = self.session(of) else { return };
+        let Some(index) = self.session(of) else {
+            return;
+        };
         let session = self.sessions[index].clone();
         let Some(transaction) = session.transaction else {
             return;
@@ -365,7 +381,10 @@ impl World {
     }
 
     fn reply(&mut self, waiter: Waiter, reply: Reply) {
-        let asked = self.asked.remove(&waiter).expect("one answer for each question");
+        let asked = self
+            .asked
+            .remove(&waiter)
+            .expect("one answer for each question");
         match (asked, reply) {
             (Asked::Init(id), Reply::Done(producer)) => self.sessions.push(Session {
                 id,
@@ -512,7 +531,9 @@ fn the_last_epoch_is_followed_by_another_producer_id() {
     engine.end(&id, 2, &end);
     engine.stored(&id, 2, Ok(()));
     let effects = engine.take_effects();
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Mark { markers, .. } if markers.producer == (7, i16::MAX))));
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Mark { markers, .. } if markers.producer == (7, i16::MAX))
+    ));
     engine.marked(&id, 3);
     engine.stored(&id, 3, Ok(()));
     engine.take_effects();

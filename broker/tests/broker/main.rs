@@ -21,3 +21,4 @@ mod produce;
 mod restart;
 mod retention;
 mod topics;
+mod transactions;
