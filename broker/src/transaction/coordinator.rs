@@ -157,7 +157,7 @@ impl TransactionCoordinator {
             };
             engine.init(&Arc::from(id), now_ms(), &request);
         });
-        answered(reply?.1.await)
+        answered(reply?.1.await.ok())
     }
 
     /// Adds partitions to a producer's transaction; waits a moment if the one before is not complete.
@@ -189,7 +189,7 @@ impl TransactionCoordinator {
             // It is being stored: the answer is on its way.
             Err(_) => reply.await,
         };
-        answered(reply).map(drop)
+        answered(reply.ok()).map(drop)
     }
 
     /// Whether partitions are in a producer's open transaction: for each, why not.
@@ -227,7 +227,7 @@ impl TransactionCoordinator {
             };
             engine.end(&Arc::from(id), now_ms(), &request);
         });
-        answered(reply?.1.await)
+        answered(reply?.1.await.ok())
     }
 
     /// Writes a marker that somebody else decided on into one partition.
@@ -445,15 +445,13 @@ impl TransactionCoordinator {
 }
 
 /// The producer to go on with; none if a fresh producer id is needed.
-fn answered(
-    reply: Result<Reply, oneshot::error::RecvError>,
-) -> Result<Option<Producer>, ErrorCode> {
+fn answered(reply: Option<Reply>) -> Result<Option<Producer>, ErrorCode> {
     match reply {
-        Ok(Reply::Done(producer)) => Ok(Some(producer)),
-        Ok(Reply::NeedsProducerId) => Ok(None),
-        Ok(Reply::Refused(error)) => Err(error),
+        Some(Reply::Done(producer)) => Ok(Some(producer)),
+        Some(Reply::NeedsProducerId) => Ok(None),
+        Some(Reply::Refused(error)) => Err(error),
         // The coordinator stops.
-        Err(_) => Err(ErrorCode::CoordinatorNotAvailable),
+        None => Err(ErrorCode::CoordinatorNotAvailable),
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) enum RecordError {
     Batch(#[from] BatchError),
 }
 
+/// A transactional id and what its last record says: nothing after a tombstone.
+pub(crate) type Stored = (Arc<str>, Option<Transaction>);
+
 /// The partition of the topic that holds a transactional id: Java's `String.hashCode`, made positive,
 /// modulo the number of partitions.
 pub(crate) fn partition_for(id: &str, partitions: i32) -> i32 {
@@ -86,10 +89,7 @@ fn value(transaction: &Transaction) -> TransactionLogValue {
 }
 
 /// What a record says; none if it is of a kind or state that is not kept.
-pub(crate) fn read(
-    key: &Bytes,
-    value: Option<&Bytes>,
-) -> Result<Option<(Arc<str>, Option<Transaction>)>, DecodeError> {
+pub(crate) fn read(key: &Bytes, value: Option<&Bytes>) -> Result<Option<Stored>, DecodeError> {
     let mut input = key.clone();
     match input.try_get_i16() {
         Ok(KEY) => {}

@@ -22,7 +22,7 @@ const RULES: Rules = Rules {
 };
 
 /// One step of the world. Small numbers choose among what there is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     /// A new session for a transactional id; the sessions before live on as zombies.
     Init(usize),

@@ -100,7 +100,7 @@ impl Talk {
         self.title = title.to_owned();
     }
 
-    fn tell(&mut self, line: String) {
+    fn tell(&mut self, line: &str) {
         let line = format!("{}: {line}", self.title);
         self.lines.push(line);
     }
@@ -173,7 +173,7 @@ impl Talk {
         let known = self.known(producer.0);
         let of = of.map(|(_, epoch)| epoch);
         let (error, epoch) = (name(error), producer.1);
-        self.tell(format!(
+        self.tell(&format!(
             "init v{version} `{id}` {timeout} {of:?} -> {error} {known} e{epoch}"
         ));
     }
@@ -188,7 +188,7 @@ impl Talk {
         };
         let answer = self.raw.ask(version, &request);
         let results = told(&answer.results_by_topic_v3_and_below);
-        self.tell(format!(
+        self.tell(&format!(
             "add v{version} `{id}` e{} {to:?} -> {results}",
             producer.1
         ));
@@ -216,7 +216,7 @@ impl Talk {
         let answer = self.raw.ask(5, &request);
         let results = told(&answer.results_by_transaction[0].topic_results);
         let (error, epoch) = (name(answer.error_code), producer.1);
-        self.tell(format!(
+        self.tell(&format!(
             "add v5 `{id}` e{epoch} {to:?} only verify {verify_only} -> {error} {results}"
         ));
     }
@@ -229,7 +229,7 @@ impl Talk {
             group_id: Text::from(group),
         };
         let error = name(self.raw.ask(version, &request).error_code);
-        self.tell(format!(
+        self.tell(&format!(
             "add offsets v{version} `{id}` e{} -> {error}",
             of.1
         ));
@@ -245,7 +245,7 @@ impl Talk {
         let answer = self.raw.ask(version, &request);
         let known = self.known(answer.producer_id);
         let (error, epoch) = (name(answer.error_code), answer.producer_epoch);
-        self.tell(format!(
+        self.tell(&format!(
             "end v{version} `{id}` e{} commit {commit} -> {error} {known} e{epoch}",
             of.1
         ));
@@ -290,7 +290,7 @@ impl Talk {
             topics.sort();
             let (error, state) = (name(seen.error_code), seen.transaction_state);
             let (timeout, epoch) = (seen.transaction_timeout_ms, seen.producer_epoch);
-            self.tell(format!(
+            self.tell(&format!(
                 "describe `{id}` -> {error} {state} {timeout} {started:?} {known} e{epoch} {topics:?}"
             ));
         }
@@ -318,7 +318,7 @@ impl Talk {
                 name: Text::from(to),
                 partition_data: vec![PartitionProduceData {
                     index,
-                    records: Some(batch.build().expect("builds").into()),
+                    records: Some(batch.build().expect("builds")),
                 }],
                 ..TopicProduceData::default()
             }],
@@ -326,7 +326,7 @@ impl Talk {
         let answer = self.raw.ask(version, &request);
         let answer = &answer.responses[0].partition_responses[0];
         let (error, offset) = (name(answer.error_code), answer.base_offset);
-        self.tell(format!(
+        self.tell(&format!(
             "produce v{version} `{id}` e{} s{sequence} in {in_txn} -> {error} {offset}",
             of.1
         ));
@@ -366,7 +366,7 @@ impl Talk {
         }
         producers.sort();
         let error = name(of.error_code);
-        self.tell(format!(
+        self.tell(&format!(
             "producers of {topic} {partition} -> {error} {producers:?}"
         ));
     }
@@ -407,7 +407,7 @@ impl Talk {
         member: (i32, &str),
     ) {
         let error = self.commit_error(version, id, (of, group), member);
-        self.tell(format!(
+        self.tell(&format!(
             "commit v{version} `{id}` e{} `{group}` {member:?} -> {error}",
             of.1
         ));
@@ -432,7 +432,7 @@ impl Talk {
                     .map(|of| format!("{} {}", name(of.error_code), of.committed_offset))
                     .collect();
                 let error = name(answer.error_code);
-                self.tell(format!(
+                self.tell(&format!(
                     "offsets of `{group}` stable {require_stable} all {all} -> {error} {partitions:?}"
                 ));
             }
@@ -462,7 +462,7 @@ impl Talk {
         };
         let answer = self.raw.ask(version, &request);
         let error = name(answer.markers[0].topics[0].partitions[0].error_code);
-        self.tell(format!(
+        self.tell(&format!(
             "mark v{version} e{} {topic} {transaction_result} c{coordinator_epoch} -> {error}",
             of.1
         ));
@@ -491,7 +491,7 @@ impl Talk {
             aborted.push(format!("{id} from {}", aborts.first_offset));
         }
         let (end, stable) = (of.high_watermark, of.last_stable_offset);
-        self.tell(format!(
+        self.tell(&format!(
             "read {topic} -> end {end} stable {stable} aborted {aborted:?}"
         ));
     }
@@ -520,7 +520,7 @@ impl Talk {
         }
         listed.sort();
         let (error, unknown) = (name(answer.error_code), answer.unknown_state_filters);
-        self.tell(format!(
+        self.tell(&format!(
             "list v{version} {states:?} {duration_filter} {pattern:?} -> {error} {unknown:?} {listed:?}"
         ));
     }
