@@ -24,6 +24,9 @@ const JOINS_FROM: i16 = 5;
 /// Version from which clients know TRANSACTION_ABORTABLE.
 const ABORTABLE_FROM: i16 = 4;
 
+/// How often the coordinator is asked at most: the second time nothing is left to wait for.
+const ROUNDS: usize = 3;
+
 impl Placed for Appended {
     fn base_offset(&self) -> i64 {
         self.base_offset
@@ -62,15 +65,8 @@ async fn store(
     let index = context.groups.partition_of(&request.group_id).await?;
     let found = context.partitions.find(OFFSETS_TOPIC, index);
     let partition = found.ok_or(ErrorCode::CoordinatorNotAvailable)?;
-    let producer = (request.producer_id, request.producer_epoch);
-    let verification = partition.begin_verification(producer.0, producer.1);
-    let outcome = commit(
-        context,
-        header,
-        (request, commits),
-        (&partition, verification),
-    )
-    .await;
+    let verification = ask(context, header, (request, &partition)).await?;
+    let outcome = commit(context, (request, commits), (&partition, verification));
     if let (Err(_), Some(verification)) = (&outcome, verification) {
         partition.drop_verification(verification);
     }
@@ -83,28 +79,50 @@ async fn store(
     Ok(())
 }
 
-/// Asks the transaction's coordinator, then the group's; gives the offset behind what was appended.
-async fn commit(
+/// Asks the transaction's coordinator whether the group's partition is in; nothing if the transaction
+/// is open there.
+async fn ask(
     context: &Arc<Context>,
     header: &Header,
+    (request, partition): (&TxnOffsetCommitRequest, &Arc<Partition>),
+) -> Result<Option<Verification>, ErrorCode> {
+    let producer = (request.producer_id, request.producer_epoch);
+    let places = BTreeSet::from([(Arc::from(OFFSETS_TOPIC), partition.index())]);
+    let (id, transactions) = (&request.transactional_id, &context.transactions);
+    let mut asked = None;
+    for _ in 0..ROUNDS {
+        asked = partition.begin_verification(producer.0, producer.1);
+        let Some(verification) = asked else {
+            return Ok(None);
+        };
+        let verdict = if header.version >= JOINS_FROM {
+            transactions.add(id, (producer, 2), places.clone()).await
+        } else {
+            let verdicts = transactions.verify(id, producer, &places);
+            verdicts.and_then(|verdicts| {
+                let refused = verdicts.iter().find(|(_, error)| *error != ErrorCode::None);
+                refused.map_or(Ok(()), |(_, error)| Err(*error))
+            })
+        };
+        if let Err(error) = verdict {
+            partition.drop_verification(verification);
+            return Err(verification_error(error, header.version));
+        }
+        if partition.is_asked(verification) {
+            break;
+        }
+        // A marker of the transaction before, for which the coordinator waited, made it void.
+    }
+    Ok(asked)
+}
+
+/// Puts the offsets into the log; gives the offset behind them.
+fn commit(
+    context: &Context,
     (request, commits): (&TxnOffsetCommitRequest, Vec<Commit>),
-    (partition, verification): (&Arc<Partition>, Option<Verification>),
+    (partition, verification): (&Partition, Option<Verification>),
 ) -> Result<i64, ErrorCode> {
     let producer = (request.producer_id, request.producer_epoch);
-    if verification.is_some() {
-        let place = (Arc::from(OFFSETS_TOPIC), partition.index());
-        let places = BTreeSet::from([place]);
-        let id = &request.transactional_id;
-        let transactions = &context.transactions;
-        let verdict = if header.version >= JOINS_FROM {
-            transactions.add(id, (producer, 2), places).await
-        } else {
-            let verdicts = transactions.verify(id, producer, &places)?;
-            let refused = verdicts.iter().find(|(_, error)| *error != ErrorCode::None);
-            refused.map_or(Ok(()), |(_, error)| Err(*error))
-        };
-        verdict.map_err(|error| verification_error(error, header.version))?;
-    }
     let claim = Claim {
         member_id: Arc::from(&*request.member_id),
         instance_id: request.group_instance_id.as_deref().map(Arc::from),

@@ -80,6 +80,12 @@ impl Partition {
         })
     }
 
+    /// Whether no marker has made the question void since it was asked.
+    pub(crate) fn is_asked(&self, verification: Verification) -> bool {
+        let asked = &self.writer.lock().verifications.asked;
+        asked.get(&verification.producer_id) == Some(&verification.number)
+    }
+
     /// The answer was no, or the batch is not appended.
     pub(crate) fn drop_verification(&self, verification: Verification) {
         let asked = &mut self.writer.lock().verifications;

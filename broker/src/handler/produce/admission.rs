@@ -23,6 +23,9 @@ const ADDS_FROM: i16 = 12;
 /// Version from which clients know TRANSACTION_ABORTABLE.
 const ABORTABLE_FROM: i16 = 11;
 
+/// How often is asked at most: the second time nothing is left to wait for.
+const ROUNDS: usize = 3;
+
 /// Topic and partition by their place in the request.
 type Place = (usize, usize);
 
@@ -31,6 +34,12 @@ struct Question {
     place: Place,
     partition: Arc<Partition>,
     verification: Verification,
+}
+
+impl Question {
+    fn at(&self) -> TopicPartition {
+        (Arc::from(self.partition.topic()), self.partition.index())
+    }
 }
 
 /// What is known of the request's transactional batches.
@@ -51,6 +60,23 @@ impl Admission {
         header: &Header,
         (id, request): (&str, &ProduceRequest),
     ) -> Admission {
+        for _ in 1..ROUNDS {
+            let (admission, is_void) = Admission::ask_once(context, header, (id, request)).await;
+            if !is_void {
+                return admission;
+            }
+        }
+        let (admission, _) = Admission::ask_once(context, header, (id, request)).await;
+        admission
+    }
+
+    /// One round, and whether a marker made a question void: that of the transaction before, for
+    /// which the coordinator waited.
+    async fn ask_once(
+        context: &Arc<Context>,
+        header: &Header,
+        (id, request): (&str, &ProduceRequest),
+    ) -> (Admission, bool) {
         let mut admission = Admission::default();
         let (producers, questions) = admission.look(context, header, request);
         let mut producers = producers.into_iter();
@@ -58,16 +84,12 @@ impl Admission {
             // None, or more than one in one request.
             let error = ErrorCode::InvalidProducerIdMapping;
             admission.refuse(questions, |_| error);
-            return admission;
+            return (admission, false);
         };
         if questions.is_empty() {
-            return admission;
+            return (admission, false);
         }
-        let at = |question: &Question| -> TopicPartition {
-            let partition = &question.partition;
-            (Arc::from(partition.topic()), partition.index())
-        };
-        let places: BTreeSet<TopicPartition> = questions.iter().map(at).collect();
+        let places: BTreeSet<TopicPartition> = questions.iter().map(Question::at).collect();
         let transactions = &context.transactions;
         let verdicts: HashMap<TopicPartition, ErrorCode> = if header.version >= ADDS_FROM {
             let added = transactions.add(id, (producer, 2), places.clone()).await;
@@ -79,14 +101,14 @@ impl Admission {
                 Err(error) => places.into_iter().map(|at| (at, error)).collect(),
             }
         };
-        admission.refuse(questions, |question| {
-            let error = verdicts.get(&at(question)).copied();
+        let is_void = admission.refuse(questions, |question| {
+            let error = verdicts.get(&question.at()).copied();
             translated(
                 error.unwrap_or(ErrorCode::UnknownServerError),
                 header.version,
             )
         });
-        admission
+        (admission, is_void)
     }
 
     /// Notes which partitions have the transaction open, and gives those that have to ask.
@@ -129,15 +151,23 @@ impl Admission {
         (producers, questions)
     }
 
-    /// Takes back the membership of those that are refused.
-    fn refuse(&mut self, questions: Vec<Question>, verdict: impl Fn(&Question) -> ErrorCode) {
+    /// Takes back the membership of those that are refused; whether a question of the others is void.
+    fn refuse(
+        &mut self,
+        questions: Vec<Question>,
+        verdict: impl Fn(&Question) -> ErrorCode,
+    ) -> bool {
+        let mut is_void = false;
         for question in questions {
             let error = verdict(&question);
-            if error != ErrorCode::None {
+            if error == ErrorCode::None {
+                is_void |= !question.partition.is_asked(question.verification);
+            } else {
                 question.partition.drop_verification(question.verification);
                 self.members.insert(question.place, Err(error));
             }
         }
+        is_void
     }
 }
 
