@@ -371,7 +371,10 @@ impl GroupCoordinator {
                 () = wake => self.with(Registry::wake_due),
                 _ = expiry.tick() => {
                     if self.ready().is_ok() {
-                        self.with(Registry::expire);
+                        let pending = self.pending.lock();
+                        self.with(|registry, now| {
+                            registry.expire(now, |group| pending.has(group));
+                        });
                     }
                 }
             }
@@ -395,7 +398,11 @@ fn take_batch(loading: &mut Loading, batch: &Bytes) -> Result<(), BatchError> {
     let producer = header.is_transactional().then_some(header.producer_id);
     for record in records {
         if let Some(key) = &record.key {
-            loading.record_of(producer, (key, record.value.as_ref()), record.offset);
+            let (value, offset) = (record.value.as_ref(), record.offset);
+            match producer {
+                Some(producer) => loading.record_within(producer, (key, value), offset),
+                None => loading.record(key, value, offset),
+            }
         }
     }
     Ok(())

@@ -35,6 +35,11 @@ impl PendingOffsets {
         groups.insert(group.clone());
     }
 
+    /// Whether an open transaction has offsets for the group.
+    pub(crate) fn has(&self, group: &str) -> bool {
+        self.groups.contains_key(group)
+    }
+
     /// All places of a group that are unstable.
     pub(crate) fn places(&self, group: &str) -> BTreeSet<(Arc<str>, i32)> {
         let producers = self.groups.get(group).into_iter().flatten();
@@ -85,5 +90,44 @@ impl PendingOffsets {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(offset: i64) -> Committed {
+        Committed {
+            offset,
+            leader_epoch: -1,
+            metadata: Box::from(""),
+            committed_ms: 0,
+            expires_ms: None,
+            record_offset: offset,
+        }
+    }
+
+    #[test]
+    fn an_end_settles_one_producer_where_its_marker_stands() {
+        let mut pending = PendingOffsets::default();
+        let (one, other): (Arc<str>, Arc<str>) = (Arc::from("one"), Arc::from("other"));
+        let place = (Arc::from("t"), 0);
+        for (producer, group, offset) in [(1, &one, 5), (1, &one, 6), (1, &other, 7), (2, &one, 8)]
+        {
+            pending.put(producer, group, (place.clone(), committed(offset)));
+        }
+        let settled = pending.settle(1, |group| group == "one");
+        assert_eq!(settled.len(), 1);
+        // The last of the transaction counts.
+        assert_eq!(settled[0].1[&place].offset, 6);
+        assert!(pending.has("one") && pending.has("other"), "of others");
+        assert!(pending.settle(1, |group| group == "one").is_empty());
+        pending.settle(2, |_| true);
+        assert!(!pending.has("one") && pending.places("one").is_empty());
+        let mut whole = PendingOffsets::default();
+        whole.absorb(pending);
+        assert_eq!(whole.places("other").len(), 1);
+        assert_eq!(whole.settle(1, |_| true).len(), 1);
     }
 }

@@ -31,25 +31,9 @@ struct Loaded {
 
 impl Loading {
     /// Takes the next record of the partition.
-    #[cfg(test)]
     pub(crate) fn record(&mut self, key: &Bytes, value: Option<&Bytes>, offset: i64) {
-        self.record_of(None, (key, value), offset);
-    }
-
-    /// As `record`, written within the transaction of `producer` if there is one.
-    pub(crate) fn record_of(
-        &mut self,
-        producer: Option<i64>,
-        (key, value): (&Bytes, Option<&Bytes>),
-        offset: i64,
-    ) {
         match records::read(key, value, offset) {
             Ok(Stored::Offset { key, committed }) => {
-                if let (Some(producer_id), Some(committed)) = (producer, &committed) {
-                    let place = (key.topic, key.partition);
-                    let offset = (place, committed.clone());
-                    return self.pending.put(producer_id, &key.group, offset);
-                }
                 let loaded = self.groups.entry(key.group).or_default();
                 match committed {
                     Some(committed) => loaded.offsets.put(&key.topic, key.partition, committed),
@@ -66,6 +50,27 @@ impl Loading {
 }
 
 impl Loading {
+    /// Takes the next record, which was written within the transaction of a producer.
+    pub(crate) fn record_within(
+        &mut self,
+        producer_id: i64,
+        (key, value): (&Bytes, Option<&Bytes>),
+        offset: i64,
+    ) {
+        match records::read(key, value, offset) {
+            Ok(Stored::Offset {
+                key,
+                committed: Some(committed),
+            }) => {
+                let place = (key.topic, key.partition);
+                self.pending
+                    .put(producer_id, &key.group, (place, committed));
+            }
+            Ok(_) => {}
+            Err(_) => self.unreadable += 1,
+        }
+    }
+
     /// The transaction of the producer has ended here.
     pub(crate) fn settle(&mut self, producer_id: i64, committed: bool) {
         let settled = self.pending.settle(producer_id, |_| true);

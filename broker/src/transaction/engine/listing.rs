@@ -24,11 +24,9 @@ pub(crate) struct Listed {
 }
 
 impl Engine {
-    /// What is stored of one transactional id.
+    /// What is known of one transactional id; none if nobody has used it.
     pub(crate) fn describe(&self, id: &str) -> Option<&Transaction> {
-        let entry = self.entries.get(id)?;
-        // Before its first record it does not exist.
-        Some(&entry.transaction)
+        self.entries.get(id).map(|entry| &entry.transaction)
     }
 
     /// The transactions that pass the filter, in the order of their ids.
