@@ -321,3 +321,90 @@ fn the_state_topic_is_read_by_kafkas_decoder() {
         assert!(record.contains(state), "no {state} in {record}");
     }
 }
+
+/// A consumer that transforms exactly once, with one producer that takes back, one that is left alone
+/// and fenced, and one that goes on.
+#[test]
+fn confluent_kafka_transforms_exactly_once() {
+    let Some(python) = peers::python("confluent_kafka") else {
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/transform.py");
+    let said = |at: &str| peers::ok(Command::new(&python).args([script, at]), "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let logway = broker(folder.path());
+    let ours = said(&logway.address("kafka"));
+    assert!(logway.stop().success());
+    assert!(ours.contains("120 committed, 120 different"), "{ours}");
+    if let Some(kafka) = peers::kafka() {
+        let kafka = Kafka::start(kafka, folder.path());
+        assert_eq!(ours, said(&kafka.address()));
+    }
+}
+
+/// A Java producer of the second protocol, and what Kafka's own tools see of it.
+#[test]
+fn kafkas_tools_write_list_and_read_transactions() {
+    let Some(script) = peers::kafka() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let logway = broker(folder.path());
+    let at = logway.address("kafka");
+    let tool = |args: &[&str]| {
+        let mut tool = Command::new(&script);
+        peers::ok(tool.arg("tool").args(args), "")
+    };
+    let bootstrap = format!("bootstrap.servers={at}");
+    tool(&[
+        "kafka-producer-perf-test",
+        "--topic",
+        "measured",
+        "--num-records",
+        "5000",
+        "--record-size",
+        "50",
+        "--throughput",
+        "-1",
+        "--transactional-id",
+        "java",
+        "--transaction-duration-ms",
+        "5",
+        "--producer-props",
+        &bootstrap,
+    ]);
+    let listed = tool(&["kafka-transactions", "--bootstrap-server", &at, "list"]);
+    let line = listed.lines().find(|line| line.starts_with("java"));
+    assert!(
+        line.is_some_and(|line| line.contains("CompleteCommit")),
+        "{listed}"
+    );
+    let of = ["--topic", "measured", "--partition", "0"];
+    let producers = [
+        &[
+            "kafka-transactions",
+            "--bootstrap-server",
+            &at,
+            "describe-producers",
+        ],
+        &of[..],
+    ];
+    assert!(
+        tool(&producers.concat()).contains("None"),
+        "nothing is open"
+    );
+    let read = tool(&[
+        "kafka-console-consumer",
+        "--bootstrap-server",
+        &at,
+        "--topic",
+        "measured",
+        "--from-beginning",
+        "--isolation-level",
+        "read_committed",
+        "--max-messages",
+        "5000",
+        "--timeout-ms",
+        "30000",
+    ]);
+    assert_eq!(read.lines().count(), 5000);
+    assert!(logway.stop().success());
+}

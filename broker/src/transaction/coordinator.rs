@@ -431,7 +431,11 @@ impl TransactionCoordinator {
                 () = self.stop.cancelled() => return,
                 _ = aborts.tick() => {
                     if self.ready().is_ok() {
-                        self.with(|engine| engine.tick(now_ms()));
+                        let mut overdue = Vec::new();
+                        self.with(|engine| overdue = engine.tick(now_ms()));
+                        for id in overdue {
+                            info!(transactional_id = &*id, "transaction is aborted after its timeout");
+                        }
                     }
                 }
                 _ = expiry.tick() => {

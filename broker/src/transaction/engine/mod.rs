@@ -217,8 +217,8 @@ impl Engine {
     }
 
     /// Begins the end of every transaction that has taken longer than its producer said, and tries
-    /// again to complete those whose last record could not be stored.
-    pub(crate) fn tick(&mut self, now_ms: i64) {
+    /// again to complete those whose last record could not be stored. Gives the ids of the former.
+    pub(crate) fn tick(&mut self, now_ms: i64) -> Vec<Arc<str>> {
         let overdue = |entry: &Entry| {
             let transaction = &entry.transaction;
             let end = transaction
@@ -230,8 +230,8 @@ impl Engine {
             .filter(|(_, entry)| overdue(entry))
             .map(|(id, _)| id.clone())
             .collect();
-        for id in due {
-            self.abort(&id, now_ms, None);
+        for id in &due {
+            self.abort(id, now_ms, None);
         }
         let incomplete = |entry: &Entry| {
             entry.pending.is_none() && !entry.marking && entry.transaction.state.is_prepared()
@@ -243,6 +243,7 @@ impl Engine {
         for id in again {
             self.ask_for_markers(&id);
         }
+        due
     }
 
     /// Forgets ids that have had no transaction for long.
