@@ -105,6 +105,12 @@ fn own(s: &Settings) -> Vec<Row> {
         ("process.roles", "broker,controller".into(), TEXT, "What this node does."),
         ("producer.id.expiration.ms", s.producer_id_expiration_ms.to_string(), INT, "Time after which an idle producer's sequences are forgotten."),
         ("queued.max.request.bytes", s.queued_max_bytes.to_string(), LONG, "Bytes of requests read and not yet answered."),
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", s.transaction_abort_timed_out_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactions past their timeout."),
+        ("transaction.max.timeout.ms", s.transaction_max_timeout_ms.to_string(), INT, "Longest timeout a transactional producer may ask for."),
+        ("transaction.remove.expired.transaction.cleanup.interval.ms", s.transaction_remove_expired_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactional ids to forget."),
+        ("transaction.state.log.num.partitions", s.transaction_state_log_num_partitions.to_string(), INT, "Partitions of the topic that keeps the transactions' states."),
+        ("transaction.state.log.replication.factor", "1".into(), INT, "Replicas of the topic that keeps the transactions' states."),
+        ("transactional.id.expiration.ms", s.transactional_id_expiration_ms.to_string(), INT, "Time after which a transactional id without a transaction is forgotten."),
         ("socket.request.max.bytes", s.socket_request_max_bytes.to_string(), INT, "Largest request."),
     ]
 }

@@ -14,6 +14,7 @@ use crate::metadata::{Metadata, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::{Admission, ByteBudget};
 use crate::partition::Partitions;
+use crate::transaction::TransactionCoordinator;
 
 /// Where clients are told to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: Arc<GroupCoordinator>,
+    pub(crate) transactions: Arc<TransactionCoordinator>,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) metrics: Arc<Metrics>,
     /// Bytes of requests read and not yet answered.
@@ -54,6 +56,7 @@ impl Context {
     pub(crate) fn metrics_text(&self) -> String {
         let mut text = self.metrics.text();
         text.push_str(&self.groups.metrics_text());
+        text.push_str(&self.transactions.metrics_text());
         text.push_str(&self.fetch_sessions.metrics_text());
         text
     }

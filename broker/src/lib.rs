@@ -23,6 +23,8 @@ mod patient_sync;
 mod random;
 mod server;
 mod setting_source;
+mod transaction;
+mod transaction_log;
 
 pub use identity::IdentityError;
 pub use metadata::MetadataOpenError;

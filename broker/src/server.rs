@@ -31,6 +31,8 @@ use crate::open_files;
 use crate::partition::{
     Background, Partitions, PartitionsError, note_lowered, start_cleaner, start_keeper,
 };
+use crate::transaction::{TransactionCoordinator, TransactionLog};
+use crate::transaction_log::TransactionPartitions;
 
 /// Longest pause of a peer in the middle of a request or of its reply.
 const STALL_MAX: Duration = Duration::from_secs(30);
@@ -199,6 +201,12 @@ impl Broker {
             );
             self.cutting.cancel();
         }
+        if timeout_at(end, self.context.transactions.shutdown())
+            .await
+            .is_err()
+        {
+            warn!("transaction coordinator did not finish in time");
+        }
         if timeout_at(end, self.context.groups.shutdown())
             .await
             .is_err()
@@ -255,6 +263,15 @@ fn context(
         }),
     );
     let known = partitions.all();
+    let transaction_partitions = Arc::new(TransactionPartitions {
+        topics: topics.clone(),
+        metadata: Arc::clone(&metadata),
+        partitions: Arc::clone(&partitions),
+        groups: Arc::clone(&groups),
+        synced: settings.flush.on_acks_all,
+    });
+    let log: Arc<dyn TransactionLog> = transaction_partitions.clone();
+    let transactions = TransactionCoordinator::start(settings, log, transaction_partitions);
     Arc::new(Context {
         endpoint: endpoint(settings, kafka_addr),
         cluster_id: Arc::from(storage.cluster_id.as_str()),
@@ -267,6 +284,7 @@ fn context(
         metadata,
         partitions,
         groups,
+        transactions,
         fetch_sessions: FetchSessions::new(
             usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0),
         ),

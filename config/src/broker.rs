@@ -72,6 +72,22 @@ pub struct Broker {
     /// Largest metadata text of a committed offset in bytes. Default 4096.
     #[serde(deserialize_with = "quantity::bytes")]
     pub offset_metadata_max_bytes: i32,
+    /// Partitions of `__transaction_state`; fixed once the topic exists. Default 50.
+    pub transaction_state_log_num_partitions: i32,
+    /// Longest timeout a transactional producer may ask for, in milliseconds. Default 900000 (15 minutes).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub transaction_max_timeout_ms: i32,
+    /// Milliseconds after which a transactional id without a transaction is forgotten. Default 604800000 (7 days).
+    #[serde(deserialize_with = "quantity::ms")]
+    pub transactional_id_expiration_ms: i32,
+    /// Milliseconds between looks for transactions past their timeout
+    /// (Kafka: `transaction.abort.timed.out.transaction.cleanup.interval.ms`). Default 10000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub transaction_abort_timed_out_transaction_cleanup_interval_ms: i32,
+    /// Milliseconds between looks for transactional ids to forget
+    /// (Kafka: `transaction.remove.expired.transaction.cleanup.interval.ms`). Default 3600000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub transaction_remove_expired_transaction_cleanup_interval_ms: i32,
     /// Milliseconds a new group waits for more members before its first rebalance. Default 3000.
     #[serde(deserialize_with = "quantity::ms")]
     pub group_initial_rebalance_delay_ms: i32,
@@ -204,6 +220,7 @@ impl Broker {
             .check()
             .map_err(|violation| violation.within("flush"))?;
         self.check_groups()?;
+        self.check_transactions()?;
         self.check_limits()
     }
 
@@ -250,6 +267,34 @@ impl Broker {
         within("group_max_size", self.group_max_size, 1..=i32::MAX)?;
         let consumer = self.group_consumer.check();
         consumer.map_err(|violation| violation.within("group_consumer"))
+    }
+
+    fn check_transactions(&self) -> Result<(), Violation> {
+        let partitions = self.transaction_state_log_num_partitions;
+        let name = "transaction_state_log_num_partitions";
+        within(name, partitions, 1..=10_000)?;
+        let looks = [
+            (
+                "transaction_max_timeout_ms",
+                self.transaction_max_timeout_ms,
+            ),
+            (
+                "transactional_id_expiration_ms",
+                self.transactional_id_expiration_ms,
+            ),
+            (
+                "transaction_abort_timed_out_transaction_cleanup_interval_ms",
+                self.transaction_abort_timed_out_transaction_cleanup_interval_ms,
+            ),
+            (
+                "transaction_remove_expired_transaction_cleanup_interval_ms",
+                self.transaction_remove_expired_transaction_cleanup_interval_ms,
+            ),
+        ];
+        for (name, value) in looks {
+            within(name, value, 1..=i32::MAX)?;
+        }
+        Ok(())
     }
 
     fn check_limits(&self) -> Result<(), Violation> {
@@ -358,6 +403,11 @@ impl Default for Broker {
             offsets_retention_minutes: 10_080,
             offsets_retention_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4096,
+            transaction_state_log_num_partitions: 50,
+            transaction_max_timeout_ms: 900_000,
+            transactional_id_expiration_ms: 604_800_000,
+            transaction_abort_timed_out_transaction_cleanup_interval_ms: 10_000,
+            transaction_remove_expired_transaction_cleanup_interval_ms: 3_600_000,
             group_initial_rebalance_delay_ms: 3000,
             group_min_session_timeout_ms: 6000,
             group_max_session_timeout_ms: 1_800_000,

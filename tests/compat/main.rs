@@ -26,6 +26,7 @@ mod raw;
 #[path = "../../broker/tests/requests/mod.rs"]
 mod requests;
 mod sequences;
+mod transactions;
 
 use std::path::Path;
 

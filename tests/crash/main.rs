@@ -8,6 +8,7 @@
 
 mod load;
 mod road;
+mod transactions;
 
 use std::collections::HashMap;
 use std::time::Duration;

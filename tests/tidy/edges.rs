@@ -29,7 +29,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Parts that decide without I/O: they name no runtime, no socket, no file and no clock.
-const PURE: &[&str] = &["protocol/src/", "broker/src/group/engine"];
+const PURE: &[&str] = &[
+    "protocol/src/",
+    "broker/src/group/engine",
+    "broker/src/transaction/engine",
+];
 const IMPURE: &[&str] = &[
     "tokio::",
     "std::net",

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use logway_config::broker::Broker as Settings;
 use logway_protocol::ErrorCode;
 use logway_protocol::batch::{BatchError, BatchHeader};
+use logway_protocol::control::EndTransaction;
 use logway_protocol::record::decode_records;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,6 +23,7 @@ use tracing::{info, warn};
 use super::engine::{Claim, Event, Now, Reply, Waiter};
 use super::log::OffsetsLog;
 use super::offsets::GroupOffsets;
+use super::pending::{PendingOffsets, Settled};
 use super::registry::{Commit, DescribedGroup, Found, ListedGroup, Loading, Registry};
 use super::rules::rules;
 use super::writer;
@@ -43,6 +45,8 @@ pub(crate) enum Missing {
 pub(crate) struct GroupCoordinator {
     log: Arc<dyn OffsetsLog>,
     pub(super) registry: Mutex<Registry>,
+    /// Offsets of open transactions; locked before `registry`.
+    pending: Mutex<PendingOffsets>,
     started: Instant,
     loaded: AtomicBool,
     expiry_interval: Duration,
@@ -65,6 +69,7 @@ impl GroupCoordinator {
         let coordinator = Arc::new(GroupCoordinator {
             log,
             registry: Mutex::new(Registry::new(rules(settings), topics)),
+            pending: Mutex::default(),
             started: Instant::now(),
             loaded: AtomicBool::new(false),
             expiry_interval: Duration::from_millis(interval_ms),
@@ -252,6 +257,24 @@ impl GroupCoordinator {
         text
     }
 
+    pub(super) fn log(&self) -> &Arc<dyn OffsetsLog> {
+        &self.log
+    }
+
+    pub(super) fn pending(&self) -> &Mutex<PendingOffsets> {
+        &self.pending
+    }
+
+    /// Admits a commit within a transaction; see `Registry::admit_transactional`.
+    pub(super) fn admit(&self, group_id: &str, claim: &Claim) -> Result<Arc<str>, ErrorCode> {
+        self.with(|registry, now| registry.admit_transactional(now, group_id, claim))
+    }
+
+    /// Takes offsets whose transaction has committed.
+    pub(super) fn take_settled(&self, settled: Vec<Settled>) {
+        self.with(|registry, now| registry.take_settled(now, settled));
+    }
+
     /// Changes the registry and wakes the tasks that have to act on the change.
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut Registry, Now) -> T) -> T {
         let now = self.now();
@@ -304,6 +327,7 @@ impl GroupCoordinator {
                     "passed over unreadable groups"
                 );
             }
+            self.pending.lock().absorb(loading.take_pending());
             self.with(|registry, now| registry.load(now, loading));
         }
         self.loaded.store(true, Ordering::Release);
@@ -357,7 +381,10 @@ impl GroupCoordinator {
                 () = wake => self.with(Registry::wake_due),
                 _ = expiry.tick() => {
                     if self.ready().is_ok() {
-                        self.with(Registry::expire);
+                        let pending = self.pending.lock();
+                        self.with(|registry, now| {
+                            registry.expire(now, |group| pending.has(group));
+                        });
                     }
                 }
             }
@@ -365,14 +392,27 @@ impl GroupCoordinator {
     }
 }
 
-/// Hands the records of one batch on. Markers of transactions say nothing about groups.
+/// Hands the records of one batch on, or what a marker says of those before it.
 fn take_batch(loading: &mut Loading, batch: &Bytes) -> Result<(), BatchError> {
-    if BatchHeader::decode(batch)?.is_control() {
+    let header = BatchHeader::decode(batch)?;
+    let records = decode_records(batch, BATCH_BYTES_MAX)?;
+    if header.is_control() {
+        for end in records
+            .iter()
+            .filter_map(|record| EndTransaction::of(record).ok()?)
+        {
+            loading.settle(header.producer_id, end.committed);
+        }
         return Ok(());
     }
-    for record in decode_records(batch, BATCH_BYTES_MAX)? {
+    let producer = header.is_transactional().then_some(header.producer_id);
+    for record in records {
         if let Some(key) = &record.key {
-            loading.record(key, record.value.as_ref(), record.offset);
+            let (value, offset) = (record.value.as_ref(), record.offset);
+            match producer {
+                Some(producer) => loading.record_within(producer, (key, value), offset),
+                None => loading.record(key, value, offset),
+            }
         }
     }
     Ok(())

@@ -12,14 +12,17 @@ mod door;
 pub(crate) mod engine;
 mod log;
 mod offsets;
+mod pending;
 mod records;
 mod registry;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod transactional;
 mod writer;
 
 pub(crate) use coordinator::{GroupCoordinator, Missing};
 pub(crate) use log::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 pub(crate) use offsets::{Committed, GroupOffsets};
 pub(crate) use registry::{Commit, DescribedGroup, Found, ListedGroup};
+pub(crate) use transactional::Placed;

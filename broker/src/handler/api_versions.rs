@@ -32,7 +32,7 @@ pub(crate) async fn handle(
     }
     ApiVersionsResponse {
         api_keys: api_keys(),
-        supported_features: feature::supported(),
+        supported_features: feature::supported(header.version),
         finalized_features_epoch: feature::EPOCH,
         finalized_features: feature::finalized(),
         ..ApiVersionsResponse::default()

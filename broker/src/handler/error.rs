@@ -30,8 +30,6 @@ impl Code for BatchRefusal {
                 ErrorCode::UnsupportedCompressionType
             }
             BatchRefusal::Epoch(_) => ErrorCode::InvalidProducerEpoch,
-            // Fatal for the producer, and honest: there is no coordinator of transactions yet.
-            BatchRefusal::Transactional => ErrorCode::InvalidTxnState,
             BatchRefusal::Timestamp(_) => ErrorCode::InvalidTimestamp,
             BatchRefusal::Rejected(records) if records.iter().any(is_about_time) => {
                 ErrorCode::InvalidTimestamp
@@ -73,6 +71,7 @@ impl Code for AppendError {
             AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
             AppendError::Closed => ErrorCode::NotLeaderOrFollower,
             AppendError::Sequence(error) => error.code(),
+            AppendError::NotInTransaction => ErrorCode::InvalidTxnState,
             AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
             AppendError::Failed | AppendError::DiskFull(_) | AppendError::Journal(_) => {
                 ErrorCode::KafkaStorageError

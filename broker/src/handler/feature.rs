@@ -12,11 +12,17 @@ pub(super) const EPOCH: i64 = 0;
 const FEATURES: &[(&str, i16)] = &[
     // 1: the consumer protocol (KIP-848).
     ("group.version", 1),
+    // 2: an epoch for each transaction, partitions join it with their first batch (KIP-890).
+    ("transaction.version", 2),
 ];
+/// Version of ApiVersions from which clients can read that a feature may be off (level 0).
+const LEVEL_ZERO_FROM: i16 = 4;
 
-/// What this broker can do.
-pub(super) fn supported() -> Vec<SupportedFeatureKey> {
-    let each = FEATURES.iter().map(|(name, level)| SupportedFeatureKey {
+/// What this broker can do, told in `version` of ApiVersions. Older clients fail on a least level of
+/// 0, so they are not told.
+pub(super) fn supported(version: i16) -> Vec<SupportedFeatureKey> {
+    let told = FEATURES.iter().filter(|_| version >= LEVEL_ZERO_FROM);
+    let each = told.map(|(name, level)| SupportedFeatureKey {
         name: Text::from_static(name),
         min_version: 0,
         max_version: *level,

@@ -1,6 +1,7 @@
 //! FindCoordinator 0-6: who coordinates a group or a transaction. v1 adds the key's type, v4 asks
 //! for several keys at once, v6 knows share groups, which this broker refuses by name.
-//! On one node the answer is this node; asking makes `__consumer_offsets`, as in Kafka.
+//! On one node the answer is this node; asking makes `__consumer_offsets` or `__transaction_state`,
+//! as in Kafka.
 
 use std::sync::Arc;
 
@@ -27,7 +28,11 @@ pub(crate) async fn handle(
             .prepare()
             .await
             .map_err(|_| ErrorCode::CoordinatorNotAvailable),
-        TRANSACTION => Ok(()),
+        TRANSACTION => context
+            .transactions
+            .prepare()
+            .await
+            .map_err(|_| ErrorCode::CoordinatorNotAvailable),
         _ => Err(ErrorCode::InvalidRequest),
     };
     let error = found.err().unwrap_or(ErrorCode::None);

@@ -15,6 +15,8 @@ use tracing::error;
 use crate::context::Context;
 use crate::net::{BytePermit, Part};
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alteration;
 mod api_versions;
@@ -27,6 +29,9 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_producers;
+mod describe_transactions;
+mod end_txn;
 pub(crate) mod error;
 mod feature;
 mod fetch;
@@ -38,6 +43,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -46,6 +52,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod refusal;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 pub(crate) use fetch::FetchSessions;
 pub(crate) use refusal::Refusal;
@@ -185,6 +193,14 @@ served! {
     OffsetDelete => offset_delete,
     ConsumerGroupHeartbeat => consumer_group_heartbeat,
     ConsumerGroupDescribe => consumer_group_describe,
+    AddPartitionsToTxn => add_partitions_to_txn,
+    AddOffsetsToTxn => add_offsets_to_txn,
+    EndTxn => end_txn,
+    WriteTxnMarkers => write_txn_markers,
+    TxnOffsetCommit => txn_offset_commit,
+    DescribeProducers => describe_producers,
+    DescribeTransactions => describe_transactions,
+    ListTransactions => list_transactions,
 }
 
 /// Runs a request to its reply.

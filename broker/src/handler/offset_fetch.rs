@@ -1,8 +1,9 @@
 //! OffsetFetch 1-10: what groups have committed; -1 where there is nothing. v2 can ask for all
 //! topics (null), v7 for stable offsets only, v8 for several groups, v9 names the member,
 //! v10 names topics by id.
-//! Without transactions every stored offset is stable.
+//! Who asks for stable offsets gets UNSTABLE_OFFSET_COMMIT where an open transaction has an offset.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use logway_protocol::message::offset_fetch::{
@@ -28,11 +29,12 @@ pub(crate) async fn handle(
     header: &Header,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
+    let asked = (header.version, request.require_stable);
     if header.version >= BATCH_FROM {
         let groups = request
             .groups
             .into_iter()
-            .map(|group| fetch(context, header.version, group))
+            .map(|group| fetch(context, asked, group))
             .collect();
         return OffsetFetchResponse {
             groups,
@@ -52,28 +54,36 @@ pub(crate) async fn handle(
         topics,
         ..OffsetFetchRequestGroup::default()
     };
-    single(fetch(context, header.version, group))
+    single(fetch(context, asked, group))
 }
 
 fn fetch(
     context: &Context,
-    version: i16,
+    (version, stable): (i16, bool),
     request: OffsetFetchRequestGroup,
 ) -> OffsetFetchResponseGroup {
     let group_id = request.group_id.clone();
     let (member_id, epoch) = (request.member_id.as_deref(), request.member_epoch);
     let groups = &context.groups;
-    let image = context.metadata.image();
+    let view = View {
+        by_id: version >= TOPIC_ID_FROM,
+        image: &context.metadata.image(),
+        // Before the offsets: what is settled in between is then at worst called unstable.
+        unstable: match stable {
+            true => groups.unstable_places(&group_id),
+            false => BTreeSet::new(),
+        },
+    };
     let topics = groups
         .admit_fetch(&group_id, member_id, epoch)
         .and_then(|()| {
             groups.offsets(&group_id, |offsets| match request.topics {
                 None => offsets
-                    .map(|offsets| all_topics(offsets, version, &image))
+                    .map(|offsets| view.all_topics(offsets))
                     .unwrap_or_default(),
                 Some(topics) => topics
                     .into_iter()
-                    .map(|topic| some_topic(topic, offsets, version, &image))
+                    .map(|topic| view.some_topic(topic, offsets))
                     .collect(),
             })
         });
@@ -88,61 +98,78 @@ fn fetch(
     }
 }
 
-/// Topics that are gone have no id to name them by, so v10 leaves them out.
-fn all_topics(
-    offsets: &GroupOffsets,
-    version: i16,
-    image: &Image,
-) -> Vec<OffsetFetchResponseTopics> {
-    let by_id = version >= TOPIC_ID_FROM;
-    offsets
-        .topics()
-        .filter_map(|(name, partitions)| {
-            let topic_id = image.topic(name).map(|topic| topic.id);
-            (!by_id || topic_id.is_some()).then(|| OffsetFetchResponseTopics {
-                name: Text::from(&**name),
-                topic_id: topic_id.unwrap_or_default(),
-                partitions: partitions
-                    .iter()
-                    .map(|(at, kept)| partition(*at, Some(kept)))
-                    .collect(),
+/// How offsets of one group are answered.
+struct View<'a> {
+    /// Topics are named by id.
+    by_id: bool,
+    image: &'a Image,
+    /// Partitions with an offset in an open transaction.
+    unstable: BTreeSet<(Arc<str>, i32)>,
+}
+
+impl View<'_> {
+    /// Topics that are gone have no id to name them by, so v10 leaves them out.
+    fn all_topics(&self, offsets: &GroupOffsets) -> Vec<OffsetFetchResponseTopics> {
+        offsets
+            .topics()
+            .filter_map(|(name, partitions)| {
+                let topic_id = self.image.topic(name).map(|topic| topic.id);
+                (!self.by_id || topic_id.is_some()).then(|| OffsetFetchResponseTopics {
+                    name: Text::from(&**name),
+                    topic_id: topic_id.unwrap_or_default(),
+                    partitions: partitions
+                        .iter()
+                        .map(|(at, kept)| self.partition(name, *at, Some(kept)))
+                        .collect(),
+                })
             })
-        })
-        .collect()
-}
-
-fn some_topic(
-    asked: OffsetFetchRequestTopics,
-    offsets: Option<&GroupOffsets>,
-    version: i16,
-    image: &Image,
-) -> OffsetFetchResponseTopics {
-    let by_id = version >= TOPIC_ID_FROM;
-    let found = image.topic_by_id(&asked.topic_id).filter(|_| by_id);
-    let name = found.map_or(&*asked.name, |topic| &*topic.name);
-    let stored = |at: i32| offsets.and_then(|offsets| offsets.get(name, at));
-    let each = |at: &i32| {
-        let mut answer = partition(*at, stored(*at));
-        if by_id && found.is_none() {
-            answer.error_code = ErrorCode::UnknownTopicId.code();
-        }
-        answer
-    };
-    let partitions = asked.partition_indexes.iter().map(each).collect();
-    OffsetFetchResponseTopics {
-        name: asked.name,
-        topic_id: asked.topic_id,
-        partitions,
+            .collect()
     }
-}
 
-fn partition(index: i32, committed: Option<&Committed>) -> OffsetFetchResponsePartitions {
-    OffsetFetchResponsePartitions {
-        partition_index: index,
-        committed_offset: committed.map_or(-1, |committed| committed.offset),
-        committed_leader_epoch: committed.map_or(-1, |committed| committed.leader_epoch),
-        metadata: Some(committed.map_or_else(Text::default, |kept| Text::from(&*kept.metadata))),
-        error_code: ErrorCode::None.code(),
+    fn some_topic(
+        &self,
+        asked: OffsetFetchRequestTopics,
+        offsets: Option<&GroupOffsets>,
+    ) -> OffsetFetchResponseTopics {
+        let found = self.image.topic_by_id(&asked.topic_id);
+        let found = found.filter(|_| self.by_id);
+        let name: Arc<str> = Arc::from(found.map_or(&*asked.name, |topic| &*topic.name));
+        let stored = |at: i32| offsets.and_then(|offsets| offsets.get(&name, at));
+        let each = |at: &i32| {
+            let mut answer = self.partition(&name, *at, stored(*at));
+            if self.by_id && found.is_none() {
+                answer.error_code = ErrorCode::UnknownTopicId.code();
+            }
+            answer
+        };
+        let partitions = asked.partition_indexes.iter().map(each).collect();
+        OffsetFetchResponseTopics {
+            name: asked.name,
+            topic_id: asked.topic_id,
+            partitions,
+        }
+    }
+
+    fn partition(
+        &self,
+        topic: &Arc<str>,
+        index: i32,
+        committed: Option<&Committed>,
+    ) -> OffsetFetchResponsePartitions {
+        let is_unstable =
+            !self.unstable.is_empty() && self.unstable.contains(&(topic.clone(), index));
+        let (committed, error) = match is_unstable {
+            true => (None, ErrorCode::UnstableOffsetCommit),
+            false => (committed, ErrorCode::None),
+        };
+        let metadata = committed.map(|kept| Text::from(&*kept.metadata));
+        OffsetFetchResponsePartitions {
+            partition_index: index,
+            committed_offset: committed.map_or(-1, |committed| committed.offset),
+            committed_leader_epoch: committed.map_or(-1, |committed| committed.leader_epoch),
+            metadata: Some(metadata.unwrap_or_default()),
+            error_code: error.code(),
+        }
     }
 }
 

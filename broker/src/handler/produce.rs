@@ -2,10 +2,10 @@
 //! Invariant: everything up to the first wait happens in the first poll, so requests of one
 //! connection append in their order; each partition gets its own verdict. Step 7 of the hallway.
 //!
-//! Versions: 8 record errors (KIP-467), 10 current leader, 13 topic ids (KIP-516). The answers to odd
+//! Versions: 8 record errors (KIP-467), 10 current leader, 12 transactions that partitions join by
+//! themselves (KIP-890), 13 topic ids (KIP-516). The answers to odd
 //! batches are Kafka 4.3.1's, held in `tests/odd`. On purpose otherwise:
 //! - `acks=all` on this only replica is answered after an fsync (`flush.on_acks_all`).
-//! - Transactional batches are refused: there is no coordinator of transactions yet.
 //! - A refusal always has a message; Kafka has one for few.
 //! - Where Kafka's own code fails on a batch (UNKNOWN_SERVER_ERROR, or no answer at all to null
 //!   records) the fault is named: INVALID_RECORD, or UNSUPPORTED_COMPRESSION_TYPE.
@@ -32,7 +32,13 @@ use super::error::Code;
 use super::{Header, Refusal, Reply, frame};
 use crate::clock::now_ms;
 use crate::context::Context;
-use crate::partition::{AppendError, BatchRefusal, Partition, client_batch, sole_batch};
+use crate::partition::{
+    AppendError, Appended, BatchRefusal, Membership, Partition, client_batch, sole_batch,
+};
+
+mod admission;
+
+use admission::Admission;
 
 /// `acks=all`.
 const ACKS_ALL: i16 = -1;
@@ -56,7 +62,18 @@ pub(super) async fn handle(
     header: &Header,
     request: ProduceRequest,
 ) -> Reply {
-    let (mut response, unsynced) = append_all(context, header, &request);
+    let (mut response, unsynced) = match &request.transactional_id {
+        None => append_all(context, header, (&request, &Admission::default())),
+        Some(id) => {
+            let gate = context.transactions.gate(id);
+            let _in_order = match gate {
+                Some(gate) => Some(gate.lock().await),
+                None => None,
+            };
+            let admission = Admission::ask(context, header, (id, &request)).await;
+            append_all(context, header, (&request, &admission))
+        }
+    };
     if request.acks == 0 {
         let failed = response
             .responses
@@ -87,7 +104,7 @@ pub(super) async fn handle(
 fn append_all(
     context: &Context,
     header: &Header,
-    request: &ProduceRequest,
+    (request, admission): (&ProduceRequest, &Admission),
 ) -> (ProduceResponse, Vec<Unsynced>) {
     let now = now_ms();
     let refused = lacks_transactional_id(request);
@@ -98,7 +115,11 @@ fn append_all(
         for data in &topic.partition_data {
             let outcome = match refused {
                 true => Err(Failure::of(ErrorCode::TransactionalIdAuthorizationFailed)),
-                false => append_one(context, (header, request), (topic, data), now),
+                false => {
+                    let place = (responses.len(), partition_responses.len());
+                    let member = admission.of(place);
+                    append_one(context, (header, request), (topic, data), (now, member))
+                }
             };
             let (answer, pending) = match outcome {
                 Ok(done) => done,
@@ -138,34 +159,33 @@ fn append_one(
     context: &Context,
     (header, request): (&Header, &ProduceRequest),
     (topic, data): (&TopicProduceData, &PartitionProduceData),
-    now: i64,
+    (now, member): (i64, Option<Result<Membership, ErrorCode>>),
 ) -> Result<Done, Failure> {
     // In Kafka's order, which decides what a request with several faults is answered.
     let partition = find(context, header, topic, data.index)?;
-    let sole = sole_batch(data.records.as_ref(), header.version)?;
-    if !(-1..=1).contains(&request.acks) {
-        return Err(Failure::of(ErrorCode::InvalidRequiredAcks));
+    let member = member.transpose().map_err(|code| Failure {
+        message: Some(format!(
+            "Partition is not part of the producer's transaction: {code}"
+        )),
+        ..Failure::of(code)
+    })?;
+    let appended = checked(
+        context,
+        (header, request),
+        (&partition, data),
+        (now, member),
+    );
+    if let (Err(_), Some(verified)) = (&appended, member.and_then(|member| member.verified)) {
+        partition.drop_verification(verified);
     }
-    if context.partitions.is_reserved(partition.topic()) {
-        // Groups would lose their offsets to a stray producer; Kafka refuses it likewise.
-        return Err(Failure::of(ErrorCode::InvalidTopicException));
-    }
-    let config = partition.config();
-    let failed = |failure: Failure| failure.in_log(&partition);
-    let (batch_header, batch) = client_batch(sole, &config, &context.settings, now)
-        .map_err(|refusal| failed(refusal.into()))?;
-    let appended = partition
-        .append(&batch_header, &batch, now)
-        .map_err(|error| failed(error.into()))?;
+    let (appended, bytes, records) = appended?;
     if appended.duplicate {
         context.metrics.duplicate_batches.inc();
     } else {
-        context.metrics.produced_bytes.inc_by(batch.len() as u64);
-        context
-            .metrics
-            .produced_records
-            .inc_by(u64::from(batch_header.record_count.unsigned_abs()));
+        context.metrics.produced_bytes.inc_by(bytes);
+        context.metrics.produced_records.inc_by(records);
     }
+    let config = partition.config();
     let answer = PartitionProduceResponse {
         index: data.index,
         base_offset: appended.base_offset,
@@ -186,6 +206,34 @@ fn append_one(
         answer,
         must_sync.then_some((partition, appended.last_offset + 1)),
     ))
+}
+
+/// Checks the batch and appends it; gives its bytes and records, too.
+fn checked(
+    context: &Context,
+    (header, request): (&Header, &ProduceRequest),
+    (partition, data): (&Partition, &PartitionProduceData),
+    (now, member): (i64, Option<Membership>),
+) -> Result<(Appended, u64, u64), Failure> {
+    let sole = sole_batch(data.records.as_ref(), header.version)?;
+    if !(-1..=1).contains(&request.acks) {
+        return Err(Failure::of(ErrorCode::InvalidRequiredAcks));
+    }
+    if context.partitions.is_reserved(partition.topic()) {
+        // Groups would lose their offsets to a stray producer; Kafka refuses it likewise.
+        return Err(Failure::of(ErrorCode::InvalidTopicException));
+    }
+    let config = partition.config();
+    let failed = |failure: Failure| failure.in_log(partition);
+    let (batch_header, batch) = client_batch(sole, &config, &context.settings, now)
+        .map_err(|refusal| failed(refusal.into()))?;
+    let appended = match member {
+        Some(member) => partition.append_in_transaction(&batch_header, &batch, (now, member)),
+        None => partition.append(&batch_header, &batch, now),
+    };
+    let appended = appended.map_err(|error| failed(error.into()))?;
+    let records = u64::from(batch_header.record_count.unsigned_abs());
+    Ok((appended, batch.len() as u64, records))
 }
 
 fn find(

@@ -23,7 +23,8 @@ pub use store::MetadataOpenError;
 pub(crate) use store::{Metadata, MetadataError, Observer, OpenMetadata};
 pub(crate) use topic_config::{Kind, SETTINGS, Setting, TopicConfig, broker_value, default_of};
 pub(crate) use topic_name::{
-    METADATA_TOPIC, check as check_topic_name, is_internal as is_internal_topic, metadata_folder,
+    METADATA_TOPIC, TRANSACTION_TOPIC, check as check_topic_name, is_internal as is_internal_topic,
+    metadata_folder,
 };
 pub(crate) use topics::{CreatedTopic, DeleteTopicError, TopicError, Topics};
 

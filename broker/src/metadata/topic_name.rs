@@ -10,7 +10,8 @@ const LENGTH_MAX: usize = 249;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Folder name of the metadata log's topic.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
-const TRANSACTION_TOPIC: &str = "__transaction_state";
+/// Name of the topic that holds the transactions' states.
+pub(crate) const TRANSACTION_TOPIC: &str = "__transaction_state";
 
 /// Why a name is refused; the texts are Kafka's, tools show them.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::alter::{self, AlterError, TopicChange};
 use super::image::Image;
 use super::plan::{self, CreateTopicError, NewTopic, Placement};
 use super::store::{Metadata, MetadataError, Submitted};
-use super::topic_name::OFFSETS_TOPIC;
+use super::topic_name::{OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::random;
 
 /// Size of the segments of internal topics (Kafka's `offsets.topic.segment.bytes`).
@@ -126,7 +126,11 @@ impl Topics {
     /// Creates the topic if it is missing, as a client's first use of it does.
     pub(crate) async fn create_on_use(&self, name: &str) -> Result<(), TopicError> {
         let topic = if name == OFFSETS_TOPIC {
-            self.offsets_topic()
+            let partitions = self.settings.offsets_topic_num_partitions;
+            coordinators_topic(name, partitions, "producer")
+        } else if name == TRANSACTION_TOPIC {
+            let partitions = self.settings.transaction_state_log_num_partitions;
+            coordinators_topic(name, partitions, "uncompressed")
         } else {
             NewTopic {
                 name: name.to_owned(),
@@ -138,21 +142,6 @@ impl Topics {
         match self.create(vec![topic], false).await.pop() {
             None | Some(Ok(_) | Err(TopicError::Refused(CreateTopicError::Exists(_)))) => Ok(()),
             Some(Err(error)) => Err(error),
-        }
-    }
-
-    fn offsets_topic(&self) -> NewTopic {
-        let config = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
-        NewTopic {
-            name: OFFSETS_TOPIC.to_owned(),
-            partitions: self.settings.offsets_topic_num_partitions,
-            replication: -1,
-            assignments: Vec::new(),
-            configs: vec![
-                config("cleanup.policy", "compact"),
-                config("compression.type", "producer"),
-                config("segment.bytes", INTERNAL_SEGMENT_BYTES),
-            ],
         }
     }
 
@@ -197,5 +186,21 @@ impl Topics {
             Ok(outcomes) => outcomes,
             Err(error) => (0..count).map(|_| Err(error.into())).collect(),
         }
+    }
+}
+
+/// A topic that only a coordinator writes.
+fn coordinators_topic(name: &str, partitions: i32, compression: &str) -> NewTopic {
+    let config = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    NewTopic {
+        name: name.to_owned(),
+        partitions,
+        replication: -1,
+        assignments: Vec::new(),
+        configs: vec![
+            config("cleanup.policy", "compact"),
+            config("compression.type", compression),
+            config("segment.bytes", INTERNAL_SEGMENT_BYTES),
+        ],
     }
 }

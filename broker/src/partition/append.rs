@@ -14,10 +14,13 @@ use thiserror::Error;
 use tracing::{error, warn};
 
 use super::producer_state::{Marker, SequenceError, Verdict};
-use super::{Availability, Partition};
+use super::{Availability, Partition, Writer};
 
 /// Time between two reports of a full disk by one partition.
 const REPORT_FULL_MS: i64 = 10_000;
+
+/// What the producers' states say of a batch.
+pub(super) type Judged = Result<Verdict, SequenceError>;
 
 /// Where a batch stands in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum AppendError {
     Failed,
     #[error(transparent)]
     Sequence(#[from] SequenceError),
+    #[error("Record was not part of an ongoing transaction")]
+    NotInTransaction,
     #[error("record batch is larger than segment.bytes {limit}")]
     LargerThanSegment { limit: i64 },
     #[error("disk is full")]
@@ -58,6 +63,17 @@ impl Partition {
         batch: &Bytes,
         now_ms: i64,
     ) -> Result<Appended, AppendError> {
+        self.append_if(header, batch, now_ms, |_, verdict| Ok(verdict?))
+    }
+
+    /// As `append`; `admit` has the last word on the verdict, under the same lock.
+    pub(super) fn append_if(
+        &self,
+        header: &BatchHeader,
+        batch: &Bytes,
+        now_ms: i64,
+        admit: impl FnOnce(&Writer, Judged) -> Result<Verdict, AppendError>,
+    ) -> Result<Appended, AppendError> {
         let limit = self.config.load().segment_bytes;
         if i64::try_from(batch.len()).unwrap_or(i64::MAX) > limit {
             return Err(AppendError::LargerThanSegment { limit });
@@ -66,8 +82,8 @@ impl Partition {
         let mut writer = self.writer.lock();
         self.check_available()?;
         let end = self.reader.log_end_offset();
-        let verdict = writer.producers.judge(header, marker.as_ref(), end)?;
-        if let Verdict::Duplicate(trace) = verdict {
+        let verdict = writer.producers.judge(header, marker.as_ref(), end);
+        if let Verdict::Duplicate(trace) = admit(&writer, verdict)? {
             return Ok(Appended {
                 base_offset: trace.base_offset,
                 last_offset: trace.last_offset,
@@ -103,6 +119,7 @@ impl Partition {
             );
         }
         if header.is_transactional() {
+            writer.verifications.end(header.producer_id);
             self.publish_first_open(&writer);
         }
         drop(writer);

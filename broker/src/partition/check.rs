@@ -59,8 +59,6 @@ pub(crate) enum BatchRefusal {
     Sequence(i32),
     #[error("Invalid epoch {0} in record batch with producer id")]
     Epoch(i16),
-    #[error("Transactions are not served yet")]
-    Transactional,
     #[error("{0}")]
     Codec(#[source] BatchError),
     #[error("Record batch unpacks to more than {limit} bytes (see decompressed_max_bytes)")]
@@ -124,9 +122,6 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchRefusal> {
     }
     if header.is_control() {
         return Err(BatchRefusal::Control);
-    }
-    if header.is_transactional() {
-        return Err(BatchRefusal::Transactional);
     }
     if header.has_producer() && header.base_sequence < 0 {
         return Err(BatchRefusal::Sequence(header.base_sequence));

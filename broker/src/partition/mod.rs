@@ -22,6 +22,7 @@ mod restore;
 mod snapshot;
 mod sole_batch;
 mod transactions;
+mod verification;
 mod waiting;
 
 use std::path::PathBuf;
@@ -38,19 +39,21 @@ use crate::metadata::TopicConfig;
 
 use self::flusher::SyncState;
 use self::producer_state::ProducerStates;
+use self::verification::Verifications;
 use self::waiting::FetchWaiters;
 
-pub(crate) use self::append::AppendError;
+pub(crate) use self::append::{AppendError, Appended};
 pub(crate) use self::background::Background;
 pub(crate) use self::check::{BatchRefusal, client_batch};
 pub(crate) use self::cleaner::start_cleaner;
 pub(crate) use self::delete_records::DeleteRecordsError;
 pub(crate) use self::keeper::start_keeper;
 pub(crate) use self::opening::note_lowered;
-pub(crate) use self::producer_state::SequenceError;
+pub(crate) use self::producer_state::{ProducerEntry, SequenceError};
 pub(crate) use self::registry::Partitions;
 pub use self::registry::PartitionsError;
 pub(crate) use self::sole_batch::sole_batch;
+pub(crate) use self::verification::{Membership, Origin, Verification};
 pub(crate) use self::waiting::{FetchWaiter, Registration};
 
 #[cfg(test)]
@@ -75,6 +78,8 @@ struct Writer {
     /// None once the partition is deleted or closed.
     log: Option<Log>,
     producers: ProducerStates,
+    /// Producers whose transactions are about to begin here.
+    verifications: Verifications,
     /// Offset of the last snapshot of the producers.
     snapshot_offset: i64,
     /// Bytes of the log when its recovery point was last moved up.

@@ -136,6 +136,7 @@ impl Opener {
             writer: Writer {
                 log: Some(log),
                 producers,
+                verifications: super::verification::Verifications::default(),
                 snapshot_offset,
                 checkpoint_bytes: 0,
                 log_end_seen: 0,

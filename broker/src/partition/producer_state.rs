@@ -222,6 +222,11 @@ impl ProducerStates {
         self.producers.shrink_to_fit();
     }
 
+    /// What is known of one producer.
+    pub(crate) fn get(&self, producer_id: i64) -> Option<&ProducerEntry> {
+        self.producers.get(&producer_id)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.producers.is_empty()
     }

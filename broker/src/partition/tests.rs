@@ -37,6 +37,7 @@ fn led(
         writer: Writer {
             log: Some(log),
             producers,
+            verifications: super::verification::Verifications::default(),
             snapshot_offset,
             checkpoint_bytes: 0,
             log_end_seen: 0,

@@ -24,3 +24,4 @@ mod requests;
 mod restart;
 mod retention;
 mod topics;
+mod transactions;

@@ -210,7 +210,7 @@ fn attributes() -> Vec<Case> {
         case("transactional bit, no producer", good(1).attributes(0x10), "TRANSACTIONAL_ID_AUTHORIZATION_FAILED; empty"),
         case("transactional bit with a producer", good(1).attributes(0x10).producer(5, 0, 0), "TRANSACTIONAL_ID_AUTHORIZATION_FAILED; empty"),
         case("transactional bit, acks 0", good(1).attributes(0x10).producer(5, 0, 0), "closed; empty").acks(0),
-        case("transactional bit and id", good(1).attributes(0x10).producer(5, 0, 0), "NOT_ENOUGH_REPLICAS +message; empty").transactional("t").acks(-1).logway("INVALID_TXN_STATE start 0; empty"),
+        case("transactional bit and id", good(1).attributes(0x10).producer(5, 0, 0), "NOT_ENOUGH_REPLICAS +message; empty").transactional("t").acks(-1).logway("INVALID_PRODUCER_ID_MAPPING; empty"),
         case("plain batch, transactional id", good(1), "NONE at 0; 1 readable").transactional("t").acks(-1),
         case("delete horizon bit", good(1).attributes(0x40), "NONE at 0; 1 readable, bits 0x40"),
         case("unknown bit 7", good(1).attributes(0x80), "NONE at 0; 1 readable, bits 0x80"),

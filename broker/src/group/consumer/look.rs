@@ -215,6 +215,28 @@ impl ConsumerGroup {
         Err(ErrorCode::StaleMemberEpoch)
     }
 
+    /// Whether offsets may be committed within a transaction under this claim. Who names no member may:
+    /// old producers cannot name one. The request knows generations only (KIP-447).
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub(crate) fn admit_transactional(
+        &self,
+        at: Moment<'_>,
+        claim: &Claim,
+    ) -> Result<(), ErrorCode> {
+        let names_nobody = claim.member_id.is_empty() && claim.instance_id.is_none();
+        if claim.generation < 0 && names_nobody {
+            return Ok(());
+        }
+        // No place is had since an older epoch.
+        let admitted = self.admit_commit(at, claim, std::iter::once(("", -1)));
+        admitted.map_err(|error| match error {
+            ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
+            error => error,
+        })
+    }
+
     /// Whether a member may fetch offsets. Who names no member may.
     ///
     /// # Errors

@@ -53,6 +53,19 @@ impl Group {
         }
     }
 
+    /// Whether offsets may be committed within a transaction: who names no member may always, and a
+    /// rebalance does not stand in the way, because the transaction is fenced by its own epoch.
+    pub(crate) fn admit_transactional(&self, claim: &Claim) -> Result<(), ErrorCode> {
+        if self.state == State::Dead {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        let anonymous = claim.member_id.is_empty() && claim.instance_id.is_none();
+        if claim.generation < 0 && (anonymous || self.state == State::Empty) {
+            return Ok(());
+        }
+        self.check_claim(claim)
+    }
+
     pub(super) fn on_leave(&mut self, now: Now, waiter: Waiter, members: Vec<Leaving>) {
         let mut left = Vec::with_capacity(members.len());
         for leaving in members {

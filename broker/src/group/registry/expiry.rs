@@ -21,8 +21,10 @@ use crate::group::records::{self, OffsetKey};
 type Places = Vec<(Arc<str>, i32)>;
 
 impl Registry {
-    /// Queues tombstones for everything whose time has come.
-    pub(crate) fn expire(&mut self, now: Now) {
+    /// Queues tombstones for everything whose time has come, but for groups that are spared: those with
+    /// offsets in open transactions, which a tombstone behind them would take away when the log is
+    /// compacted.
+    pub(crate) fn expire(&mut self, now: Now, is_spared: impl Fn(&str) -> bool) {
         if self.closed {
             return;
         }
@@ -30,6 +32,7 @@ impl Registry {
         let removals: Vec<(Arc<str>, Places, bool)> = self
             .groups
             .iter()
+            .filter(|(id, _)| !is_spared(id))
             .filter_map(|(id, entry)| {
                 let offsets = expired(entry, now.wall_ms, retention_ms);
                 let group = entry.group.is_unused()

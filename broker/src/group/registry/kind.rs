@@ -98,6 +98,21 @@ impl Kind {
         }
     }
 
+    /// Whether offsets may be committed within a transaction under this claim.
+    ///
+    /// # Errors
+    /// The code to answer with.
+    pub(super) fn admit_transactional(
+        &self,
+        at: Moment<'_>,
+        claim: &Claim,
+    ) -> Result<(), ErrorCode> {
+        match self {
+            Kind::Classic(group) => group.admit_transactional(claim),
+            Kind::Consumer(group) => group.admit_transactional(at, claim),
+        }
+    }
+
     /// Tombstones for everything that tells of the group.
     ///
     /// # Errors

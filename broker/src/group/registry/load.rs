@@ -12,12 +12,15 @@ use super::{Entry, Registry};
 use crate::group::consumer::{ConsumerGroup, Recorded};
 use crate::group::engine::{Group, Now, Snapshot};
 use crate::group::offsets::GroupOffsets;
+use crate::group::pending::PendingOffsets;
 use crate::group::records::{self, Stored};
 
 /// One partition while it is being read.
 #[derive(Debug, Default)]
 pub(crate) struct Loading {
     groups: HashMap<Arc<str>, Loaded>,
+    /// Offsets of transactions that are open where the reader stands.
+    pending: PendingOffsets,
     /// Records that could not be read.
     pub(crate) unreadable: u64,
 }
@@ -49,6 +52,45 @@ impl Loading {
             Ok(Stored::Other) => {}
             Err(_) => self.unreadable += 1,
         }
+    }
+}
+
+impl Loading {
+    /// Takes the next record, which was written within the transaction of a producer.
+    pub(crate) fn record_within(
+        &mut self,
+        producer_id: i64,
+        (key, value): (&Bytes, Option<&Bytes>),
+        offset: i64,
+    ) {
+        match records::read(key, value, offset) {
+            Ok(Stored::Offset {
+                key,
+                committed: Some(committed),
+            }) => {
+                let place = (key.topic, key.partition);
+                self.pending
+                    .put(producer_id, &key.group, (place, committed));
+            }
+            Ok(_) => {}
+            Err(_) => self.unreadable += 1,
+        }
+    }
+
+    /// The transaction of the producer has ended here.
+    pub(crate) fn settle(&mut self, producer_id: i64, committed: bool) {
+        let settled = self.pending.settle(producer_id, |_| true);
+        for (group, offsets) in settled.into_iter().filter(|_| committed) {
+            let loaded = self.groups.entry(group).or_default();
+            for ((topic, partition), committed) in offsets {
+                loaded.offsets.put(&topic, partition, committed);
+            }
+        }
+    }
+
+    /// The offsets of transactions that were open at the log's end.
+    pub(crate) fn take_pending(&mut self) -> PendingOffsets {
+        std::mem::take(&mut self.pending)
     }
 }
 

@@ -25,6 +25,7 @@ mod kind;
 mod listing;
 mod load;
 mod migration;
+mod pending;
 #[cfg(test)]
 mod tests;
 

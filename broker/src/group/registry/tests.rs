@@ -191,9 +191,9 @@ fn a_simple_groups_offsets_lapse_by_their_own_age_and_the_group_goes_with_the_la
         .expect("admitted");
     records.store(&mut registry, later);
 
-    registry.expire(at(HOUR_MS - 1));
+    registry.expire(at(HOUR_MS - 1), |_| false);
     assert!(!registry.has_writes(), "not yet");
-    registry.expire(at(HOUR_MS));
+    registry.expire(at(HOUR_MS), |_| false);
     assert_eq!(
         offset(&registry, "g", "old"),
         Some(1),
@@ -205,7 +205,7 @@ fn a_simple_groups_offsets_lapse_by_their_own_age_and_the_group_goes_with_the_la
         (None, Some(2))
     );
 
-    registry.expire(at(2 * HOUR_MS));
+    registry.expire(at(2 * HOUR_MS), |_| false);
     records.store(&mut registry, at(2 * HOUR_MS));
     assert_eq!(registry.describe("g"), Found::Nothing);
     assert_eq!(records.rebuild(at(0)).list(), []);
@@ -233,12 +233,12 @@ fn an_empty_groups_offsets_count_from_when_it_became_empty() {
         .expect("exists");
     records.store(&mut registry, gone);
 
-    registry.expire(at(2 * HOUR_MS - 1));
+    registry.expire(at(2 * HOUR_MS - 1), |_| false);
     assert!(
         !registry.has_writes(),
         "an hour after the last member, not after the commit"
     );
-    registry.expire(at(2 * HOUR_MS));
+    registry.expire(at(2 * HOUR_MS), |_| false);
     records.store(&mut registry, at(2 * HOUR_MS));
     assert_eq!(registry.describe("g"), Found::Nothing);
     assert_eq!(records.rebuild(at(0)).list(), []);
@@ -253,7 +253,7 @@ fn a_live_group_loses_only_offsets_of_topics_it_has_turned_away_from() {
         .commit(at(0), "g", &claim("m", 1), commits)
         .expect("admitted");
     records.store(&mut registry, at(0));
-    registry.expire(at(HOUR_MS));
+    registry.expire(at(HOUR_MS), |_| false);
     records.store(&mut registry, at(HOUR_MS));
     assert_eq!(
         (
@@ -281,7 +281,7 @@ fn an_expiry_of_its_own_goes_before_the_retention() {
         Some(at(500).wall_ms),
         "it is stored"
     );
-    registry.expire(at(500));
+    registry.expire(at(500), |_| false);
     records.store(&mut registry, at(500));
     assert_eq!(registry.describe("g"), Found::Nothing);
 }
@@ -294,7 +294,7 @@ fn a_commit_that_overtakes_a_tombstone_stays() {
         .expect("admitted");
     records.store(&mut registry, at(0));
     let now = at(HOUR_MS);
-    registry.expire(now);
+    registry.expire(now, |_| false);
     registry
         .commit(now, "g", &nobody(), vec![commit("t", 0, 2, now)])
         .expect("admitted");
@@ -393,7 +393,7 @@ proptest! {
                     registry.commit(at(ms), &format!("g{group}"), &nobody(), commits).ok();
                 }
                 Act::Join { group } => join(&mut registry, &format!("g{group}"), "m", at(ms)),
-                Act::Expire => registry.expire(at(ms)),
+                Act::Expire => registry.expire(at(ms), |_| false),
                 Act::Wait { minutes } => {
                     ms += minutes * 60_000;
                     registry.wake_due(at(ms));

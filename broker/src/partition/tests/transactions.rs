@@ -15,7 +15,7 @@ use logway_protocol::control::{EndTransaction, control_batch};
 use super::super::opening::log_config;
 use super::super::producer_state::SequenceError;
 use super::super::restore::restore;
-use super::super::{AppendError, Partition};
+use super::super::{AppendError, Membership, Origin, Partition, Verification};
 use super::{DIR, led};
 use crate::metadata::TopicConfig;
 
@@ -171,4 +171,76 @@ fn what_was_open_and_aborted_is_known_after_a_kill_and_after_a_clean_end() {
     }
     let bare = open(&disk, Recovery::default(), 300);
     assert_eq!(stable_and_aborted(&bare), expected);
+}
+
+fn member(verified: Option<Verification>) -> Membership {
+    Membership {
+        verified,
+        origin: Origin::ClientOfSecondProtocol,
+    }
+}
+
+fn append_member(
+    partition: &Partition,
+    batch: &Bytes,
+    verified: Option<Verification>,
+) -> Result<i64, AppendError> {
+    let header = BatchHeader::decode(batch).unwrap();
+    let appended = partition.append_in_transaction(&header, batch, (1, member(verified)));
+    appended.map(|appended| appended.base_offset)
+}
+
+fn end(partition: &Partition, producer: (i64, i16), version: i16) -> Result<i64, AppendError> {
+    let batch = marker(producer, false, 0);
+    let header = BatchHeader::decode(&batch).unwrap();
+    let appended = partition.append_marker(&header, &batch, (1, version));
+    appended.map(|appended| appended.base_offset)
+}
+
+#[test]
+fn a_transaction_begins_only_with_the_coordinators_yes_and_not_after_its_end() {
+    let disk = SimDisk::new();
+    let partition = open(&disk, Recovery::default(), 1 << 20);
+    let first = batch((1, 0), 0, true);
+    let refused = append_member(&partition, &first, None);
+    assert!(matches!(refused, Err(AppendError::NotInTransaction)));
+    let asked = partition.begin_verification(1, 0);
+    assert!(asked.is_some());
+    // The transaction ends while the batch is on its way.
+    end(&partition, (1, 0), 0).unwrap();
+    assert!(!partition.is_asked(asked.unwrap()));
+    let refused = append_member(&partition, &first, asked);
+    assert!(matches!(refused, Err(AppendError::NotInTransaction)));
+    assert_eq!(partition.last_stable_offset(), 1);
+    let asked = partition.begin_verification(1, 0);
+    append_member(&partition, &first, asked).unwrap();
+    // It is open: there is nothing more to ask.
+    assert!(partition.begin_verification(1, 0).is_none());
+    append_member(&partition, &batch((1, 0), 1, true), None).unwrap();
+    // Sent again, it is known, transaction or not.
+    end(&partition, (1, 1), 2).unwrap();
+    let late = append_member(&partition, &batch((1, 1), 1, true), None);
+    assert!(matches!(late, Err(AppendError::NotInTransaction)));
+}
+
+#[test]
+fn a_marker_of_the_second_protocol_has_an_epoch_above_its_transactions() {
+    let disk = SimDisk::new();
+    let partition = open(&disk, Recovery::default(), 1 << 20);
+    let asked = partition.begin_verification(1, 3);
+    append_member(&partition, &batch((1, 3), 0, true), asked).unwrap();
+    let fenced = end(&partition, (1, 3), 2);
+    assert!(matches!(
+        fenced,
+        Err(AppendError::Sequence(SequenceError::Fenced { .. }))
+    ));
+    end(&partition, (1, 4), 2).unwrap();
+    // Written again after a restart of the coordinator.
+    end(&partition, (1, 4), 2).unwrap();
+    let unknown = partition.begin_verification(2, 0);
+    let late = append_member(&partition, &batch((2, 0), 5, true), unknown);
+    assert!(matches!(
+        late,
+        Err(AppendError::Sequence(SequenceError::OutOfOrder { .. }))
+    ));
 }
