@@ -3,6 +3,7 @@
 //! **Invariant:** both have the same settings, take the same warm-up and find the same quiet disk; a case
 //! that fails on one of them is reported and does not end the run.
 
+mod coordinators;
 mod e2e;
 mod fetch;
 mod first;
@@ -74,6 +75,7 @@ fn cases(args: &BenchArgs) -> Vec<Case> {
     if args.against.is_some() {
         cases.extend(tools::cases());
     }
+    cases.extend(coordinators::cases());
     cases.extend(memory::cases());
     cases.extend(first::cases());
     cases.extend(restart::cases(args.log_gb));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::produce::{Durable, LARGE, Produce, SMALL};
-use super::{fetch, first, latency, memory, partitions, tools};
+use super::{coordinators, fetch, first, latency, memory, partitions, tools};
 use crate::bench::load::Shape;
 use crate::bench::report::{Report, shown};
 
@@ -69,6 +69,7 @@ pub(super) fn table(report: &Report) -> String {
     throughput(&mut rows);
     latency_and_memory(&mut rows);
     many_partitions(&mut rows);
+    coordinators(&mut rows);
     let mut table =
         String::from("| must reach | bound | measured | reached |\n|---|--:|--:|---|\n");
     for row in rows.rows {
@@ -130,6 +131,14 @@ fn latency_and_memory(rows: &mut Rows) {
     rows.at_most(memory::IDLE, "RSS, MB", 16.0);
     rows.at_most(first::FIRST, "exec to first acknowledged record, ms", 100.0);
     rows.at_most(memory::IDLE, "CPU, % of a core", 0.1);
+}
+
+fn coordinators(rows: &mut Rows<'_>) {
+    let case = coordinators::TRANSACTIONS;
+    let what = format!("{case}: transactions/s");
+    rows.push(what, (true, 1000.0), rows.ours(case, "transactions/s"));
+    rows.ratio_at_least(case, "transactions/s", 1.5);
+    rows.at_most(coordinators::OFFSETS, "offsets ready after SIGKILL, s", 1.0);
 }
 
 fn many_partitions(rows: &mut Rows) {

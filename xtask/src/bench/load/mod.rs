@@ -3,7 +3,7 @@
 //! codes lie, and fetched batches are dropped by the kernel after their first header.
 
 mod batches;
-mod connection;
+pub(crate) mod connection;
 mod fetch;
 mod fields;
 mod paced;

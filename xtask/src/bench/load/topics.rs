@@ -209,7 +209,10 @@ fn end_offsets(address: &str, name: &str, indexes: Range<i32>) -> anyhow::Result
 }
 
 /// Repeats a call until it succeeds.
-fn retry(what: &str, mut call: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn retry(
+    what: &str,
+    mut call: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let end = Instant::now() + LIMIT;
     loop {
         match call() {
