@@ -40,6 +40,12 @@ pub(crate) enum Command {
     Consume(Consume),
     /// List and describe consumer groups, move their offsets.
     Groups(Groups),
+    /// Link Kafka's command names (kafka-topics.sh and so on) to this program.
+    InstallKafkaTools {
+        /// Folder for the links; best one in PATH.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]

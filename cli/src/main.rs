@@ -8,6 +8,7 @@ mod consume;
 mod daemon;
 mod failure;
 mod groups;
+mod kafka_tools;
 mod logging;
 mod offsets;
 mod produce;
@@ -24,6 +25,13 @@ use crate::args::{Args, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if let Some(tool) = words.next().and_then(|name| kafka_tools::called_as(&name)) {
+        let words: Vec<String> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        return kafka_tools::run(tool, &words);
+    }
     let args = Args::parse();
     logging::start(args.verbose);
     match run(args.command) {
@@ -50,6 +58,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Produce(args) => produce::run(args).await,
             Command::Consume(args) => consume::run(args).await,
             Command::Groups(args) => groups::run(args).await,
+            Command::InstallKafkaTools { folder } => kafka_tools::install(&folder),
         }
     });
     // A blocked read of standard input must not hold the process.
