@@ -13,14 +13,14 @@ use super::exception::Exception;
 use super::options::Parsed;
 use super::output::{End, out};
 use super::properties;
-use super::{Tool, ended};
+use super::{Misread, Tool, ended};
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-broker-api-versions",
     options: &[&CLUSTER],
     run: |parsed| Box::pin(run(parsed)),
     ended,
-    shows_table: false,
+    misread: Misread::Class,
 };
 
 /// Requests that only brokers and controllers send each other, and some that are no more.

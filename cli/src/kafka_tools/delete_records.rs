@@ -16,14 +16,14 @@ use super::exception::Exception;
 use super::hash_order;
 use super::options::{Opt, Parsed, value};
 use super::output::{End, log, out};
-use super::{Tool, ended, required};
+use super::{Misread, Tool, ended, required};
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-delete-records",
     options: &[&CLUSTER, &OPTIONS],
     run: |parsed| Box::pin(run(parsed)),
     ended,
-    shows_table: false,
+    misread: Misread::Class,
 };
 
 const OPTIONS: [Opt; 1] = [value(

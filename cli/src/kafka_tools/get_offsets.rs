@@ -9,14 +9,14 @@ use super::connect::{self, CLUSTER};
 use super::exception::Exception;
 use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, out};
-use super::{Tool, regex_pattern};
+use super::{Misread, Tool, regex_pattern};
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-get-offsets",
     options: &[&CLUSTER, &OPTIONS],
     run: |parsed| Box::pin(run(parsed)),
     ended,
-    shows_table: true,
+    misread: Misread::Table,
 };
 
 const OPTIONS: [Opt; 6] = [

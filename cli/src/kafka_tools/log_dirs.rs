@@ -13,14 +13,14 @@ use super::exception::Exception;
 use super::hash_order;
 use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, out};
-use super::{Tool, ended, required};
+use super::{Misread, Tool, ended, required};
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-log-dirs",
     options: &[&CLUSTER, &OPTIONS],
     run: |parsed| Box::pin(run(parsed)),
     ended,
-    shows_table: false,
+    misread: Misread::Class,
 };
 
 const OPTIONS: [Opt; 3] = [

@@ -6,6 +6,9 @@
 
 mod broker_api_versions;
 mod connect;
+mod console_consumer;
+mod console_producer;
+mod consumer_groups;
 mod delete_records;
 mod exception;
 mod get_offsets;
@@ -46,13 +49,27 @@ pub(crate) struct Tool {
     run: for<'a> fn(&'a Parsed) -> Running<'a>,
     /// How it ends early.
     ended: fn(End, &str) -> u8,
-    /// Whether an option that does not exist is met by the option table, or by the error alone.
-    shows_table: bool,
+    /// How an option that does not exist is met.
+    misread: Misread,
+}
+
+/// What follows when a command line cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misread {
+    /// The option table.
+    Table,
+    /// The error again, with its class.
+    Class,
+    /// The error with its class alone, as one that nobody caught.
+    Uncaught,
 }
 
 /// All of them.
 const TOOLS: &[Tool] = &[
     topics::TOOL,
+    console_producer::TOOL,
+    console_consumer::TOOL,
+    consumer_groups::TOOL,
     get_offsets::TOOL,
     delete_records::TOOL,
     log_dirs::TOOL,
@@ -78,9 +95,17 @@ pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
     let parsed = match options::parse(&options, args) {
         Ok(parsed) => parsed,
         Err(message) => {
-            err(&message);
-            if tool.shows_table {
-                err(table.trim_end());
+            let class = if message.ends_with("requires an argument") {
+                "OptionMissingRequiredArgumentException"
+            } else {
+                "UnrecognizedOptionException"
+            };
+            match tool.misread {
+                Misread::Table => err(format!("{message}\n{}", table.trim_end())),
+                Misread::Class => err(format!("{message}\njoptsimple.{class}: {message}")),
+                Misread::Uncaught => err(format!(
+                    "Exception in thread \"main\" joptsimple.{class}: {message}"
+                )),
             }
             return ExitCode::FAILURE;
         }

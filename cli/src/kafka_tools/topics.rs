@@ -12,14 +12,14 @@ use super::connect::{self, CLUSTER};
 use super::exception::Exception;
 use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, log, out};
-use super::{Tool, regex_pattern};
+use super::{Misread, Tool, regex_pattern};
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-topics",
     options: &[&CLUSTER, &OPTIONS, &MORE],
     run: |parsed| Box::pin(run(parsed)),
     ended,
-    shows_table: false,
+    misread: Misread::Class,
 };
 
 const OPTIONS: [Opt; 18] = [
@@ -84,6 +84,7 @@ const ACTIONS: [&str; 5] = ["list", "describe", "create", "alter", "delete"];
 async fn run(parsed: &Parsed) -> Result<u8, End> {
     check(parsed)?;
     let Some(bootstrap) = connect::bootstrap(parsed) else {
+        err("--bootstrap-server must be specified");
         err("java.lang.IllegalArgumentException: --bootstrap-server must be specified");
         return Ok(1);
     };

@@ -38,6 +38,8 @@ impl Mask {
             ),
             (r"\b[\w-]{22}( +/127)", "MEMBER$1"),
             (r"CONSUMER-ID +", "CONSUMER-ID "),
+            (r"\(1\) +", "(1) "),
+            (r"COORDINATOR \(ID\) +", "COORDINATOR (ID) "),
             (r#""size":\d+"#, "\"size\":N"),
             (r#""logDir":"[^"]*""#, "\"logDir\":\"DIR\""),
             (r"\b17\d{11}\b *|\b18\d{11}\b *", "TIME "),
@@ -123,7 +125,9 @@ fn own_lines(text: &str) -> String {
         }
         let is_trace = line.starts_with("\tat ")
             || line.starts_with("\t... ")
-            || line.starts_with("Caused by: ");
+            || line.starts_with("Caused by: ")
+            // An advertisement of the client inside.
+            || line.starts_with("The consumer rebalance protocol (KIP-848)");
         if !is_trace && !client.is_match(line) {
             own.push_str(line);
             own.push('\n');

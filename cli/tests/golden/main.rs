@@ -93,6 +93,7 @@ fn play(on: &str, folder: &Path, start: impl Fn() -> Broker) {
                     continue;
                 };
                 all += 1;
+                stage.learn(step, &seen);
                 let expected = stage.place(step);
                 let code = step.exit == seen.exit;
                 let fit = mask

@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     broker: Broker,
     folder: tempfile::TempDir,
     members: Vec<Child>,
+    /// Ids of topics: recorded, and here.
+    ids: Vec<(String, String)>,
 }
 
 impl Stage {
@@ -52,12 +54,13 @@ impl Stage {
             broker,
             folder: tempfile::tempdir().expect("a folder"),
             members: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
     /// The step with the address of this broker.
     pub(crate) fn place(&self, step: &Step) -> Step {
-        let place = |text: &str| text.replace(RECORDED, &self.broker.address);
+        let place = |text: &str| self.here(text);
         Step {
             stdout: place(&step.stdout),
             stderr: place(&step.stderr),
@@ -66,9 +69,28 @@ impl Stage {
         }
     }
 
+    fn here(&self, text: &str) -> String {
+        let text = text.replace(RECORDED, &self.broker.address);
+        let ids = self.ids.iter();
+        ids.fold(text, |text, (recorded, here)| text.replace(recorded, here))
+    }
+
+    /// Remembers which id here stands for which recorded one.
+    pub(crate) fn learn(&mut self, step: &Step, seen: &Seen) {
+        let pattern = regex::Regex::new(r"Topic: (\S+)\tTopicId: (\S{22})").expect("a pattern");
+        for recorded in pattern.captures_iter(&step.stdout) {
+            let here = pattern
+                .captures_iter(&seen.stdout)
+                .find(|here| here[1] == recorded[1]);
+            if let Some(here) = here {
+                self.ids.push((recorded[2].to_owned(), here[2].to_owned()));
+            }
+        }
+    }
+
     /// Runs the command of a step, if it is a tool of ours that ended by itself.
     pub(crate) fn run(&self, step: &Step) -> Option<Seen> {
-        let words = transcript::words(&step.command.replace(RECORDED, &self.broker.address));
+        let words = transcript::words(&self.here(&step.command));
         if !OURS.contains(&words[0].as_str()) || step.exit.is_none() {
             return None;
         }

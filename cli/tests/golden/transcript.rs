@@ -41,6 +41,14 @@ pub(crate) fn parse(text: &str) -> Vec<Step> {
             part = Part::Between;
             continue;
         }
+        // A quoted word may go over a line's end.
+        if let Some(step) = steps.last_mut()
+            && step.command.matches('"').count() % 2 == 1
+        {
+            step.command.push('\n');
+            step.command.push_str(line);
+            continue;
+        }
         if matches!(part, Part::Between) && !line.starts_with("--- ") {
             if let Some(note) = line.strip_prefix("# ") {
                 notes.push(note.to_owned());
