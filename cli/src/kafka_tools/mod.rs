@@ -5,10 +5,12 @@
 //! (`output`). A tool runs on one thread: most ask one question and end.
 
 mod broker_api_versions;
+mod configs;
 mod connect;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod consumer_perf;
 mod delete_records;
 mod exception;
 mod get_offsets;
@@ -17,9 +19,11 @@ mod install;
 mod log_dirs;
 mod options;
 mod output;
+mod producer_perf;
 mod properties;
 mod regex_pattern;
 mod topics;
+mod transactions;
 
 use std::ffi::OsStr;
 use std::future::Future;
@@ -70,6 +74,10 @@ const TOOLS: &[Tool] = &[
     console_producer::TOOL,
     console_consumer::TOOL,
     consumer_groups::TOOL,
+    configs::TOOL,
+    transactions::TOOL,
+    producer_perf::TOOL,
+    consumer_perf::TOOL,
     get_offsets::TOOL,
     delete_records::TOOL,
     log_dirs::TOOL,

@@ -75,6 +75,15 @@ impl Parsed {
             .filter_map(|(_, value)| value.as_deref())
     }
 
+    /// Which of these options were given, with their values, in order.
+    pub(super) fn order(&self, names: &[&str]) -> Vec<(&'static str, Option<&str>)> {
+        self.given
+            .iter()
+            .filter(|(given, _)| names.contains(given))
+            .map(|(given, value)| (*given, value.as_deref()))
+            .collect()
+    }
+
     /// The option's last value as a number.
     ///
     /// # Errors

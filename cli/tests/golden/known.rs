@@ -9,6 +9,14 @@ pub(crate) fn reason(place: &str) -> Option<&'static str> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .find_map(|line| {
             let (known, reason) = line.split_once(':')?;
-            (known.trim() == place).then_some(reason.trim())
+            let known = known.trim();
+            let is_it = match known.strip_prefix("* ") {
+                // On every broker.
+                Some(rest) => place
+                    .split_once(' ')
+                    .is_some_and(|(_, place)| place == rest),
+                None => known == place,
+            };
+            is_it.then_some(reason.trim())
         })
 }

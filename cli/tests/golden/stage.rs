@@ -184,7 +184,16 @@ impl Stage {
              --command-property client.id={client} --from-beginning {more}",
             self.broker.address
         );
-        let mut command = self.command(&transcript::words(&line));
+        let words = transcript::words(&line);
+        // The original speaks every protocol of groups; where it is there, it is the member.
+        let mut command = match std::env::var_os("LOGWAY_KAFKA_PEER") {
+            Some(script) => {
+                let mut command = Command::new(script);
+                command.arg("tool").args(&words).stdin(Stdio::null());
+                command
+            }
+            None => self.command(&words),
+        };
         command.stdout(Stdio::null()).stderr(Stdio::null());
         self.members.push(command.spawn().expect("a member"));
     }
@@ -199,28 +208,82 @@ impl Stage {
         }
     }
 
-    /// Waits until a group's description shows so many members' lines.
-    fn wait_for(&self, group: &str, lines: usize) {
-        let end = Instant::now() + Duration::from_secs(30);
+    /// Waits until a group is stable with so many members.
+    fn wait_for(&self, group: &str, members: usize) {
+        let end = Instant::now() + Duration::from_secs(60);
         let line = format!(
-            "kafka-consumer-groups --bootstrap-server {} --describe --group {group} --members",
+            "kafka-consumer-groups --bootstrap-server {} --describe --group {group} --state",
             self.broker.address
         );
         let words = transcript::words(&line);
         while Instant::now() < end {
             let seen = self.finish(&words, "");
-            if seen
-                .stdout
-                .lines()
-                .filter(|line| line.starts_with(group))
-                .count()
-                == lines
+            let row = seen.stdout.lines().find(|line| line.starts_with(group));
+            let cells: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
+            if let [.., "Stable", count] = cells[..]
+                && count.parse() == Ok(members)
             {
                 return;
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        eprintln!("PREPARE group {group} has no {lines} members");
+        eprintln!("PREPARE group {group} is not stable with {members} members");
+    }
+
+    /// Waits until a group has committed all there is.
+    fn wait_for_offsets(&self, group: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        let line = format!(
+            "kafka-consumer-groups --bootstrap-server {} --describe --group {group}",
+            self.broker.address
+        );
+        let words = transcript::words(&line);
+        while Instant::now() < end {
+            let rows = self.finish(&words, "").stdout;
+            let caught_up = |row: &str| row.split_whitespace().nth(5) == Some("0");
+            let mut rows = rows.lines().filter(|row| row.starts_with(group)).peekable();
+            if rows.peek().is_some() && rows.all(caught_up) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        eprintln!("PREPARE group {group} has not read all");
+    }
+
+    /// Transactions as the transcript found them: one committed, one open.
+    fn transactions(&mut self) {
+        let Some(script) = std::env::var_os("LOGWAY_KAFKA_PEER") else {
+            return;
+        };
+        for (id, duration, records) in [("done-1", 600_000, 50), ("open-1", 600_000, 1_000_000)] {
+            let mut command = Command::new(&script);
+            command
+                .args([
+                    "tool",
+                    "kafka-producer-perf-test",
+                    "--topic",
+                    "paid",
+                    "--record-size",
+                    "10",
+                ])
+                .args(["--num-records", &records.to_string(), "--throughput", "5"])
+                .args([
+                    "--transactional-id",
+                    id,
+                    "--bootstrap-server",
+                    &self.broker.address,
+                ])
+                .args(["--transaction-duration-ms", &duration.to_string()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            let mut child = command.spawn().expect("a producer");
+            if id == "done-1" {
+                child.wait().expect("the producer ends");
+            } else {
+                self.members.push(child);
+                std::thread::sleep(Duration::from_secs(6));
+            }
+        }
     }
 
     /// Makes the state that the recorded command found.
@@ -261,6 +324,7 @@ impl Stage {
             }
             ("09-transactions", 0) => self.topic("paid", 1),
             ("09-transactions", 1) => self.keyed("paid", 3),
+            ("09-transactions", 2) => self.transactions(),
             ("10-perf-tools", 0) => self.topic("perf", 3),
             _ => {}
         }
