@@ -49,6 +49,10 @@ impl Broker {
         let port = address.rsplit(':').next().expect("a port").to_owned();
         let started = Command::new(script)
             .args(["start", "1"])
+            .arg(format!(
+                "log.dir={}",
+                folder.path().join("kafka/1/data").display()
+            ))
             .env("KAFKA_PORT", port)
             .env("KAFKA_RUN", folder.path().join("kafka"))
             .env("KAFKA_HEAP", "512m")

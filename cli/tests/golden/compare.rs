@@ -40,6 +40,7 @@ impl Mask {
             (r"CONSUMER-ID +", "CONSUMER-ID "),
             (r"\(1\) +", "(1) "),
             (r"COORDINATOR \(ID\) +", "COORDINATOR (ID) "),
+            (r"/[\w./]+/1/data\b", "DATA"),
             (r#""size":\d+"#, "\"size\":N"),
             (r#""logDir":"[^"]*""#, "\"logDir\":\"DIR\""),
             (r"\b17\d{11}\b *|\b18\d{11}\b *", "TIME "),

@@ -13,6 +13,8 @@ use crate::transcript::{self, Step};
 
 /// The address in the transcripts.
 const RECORDED: &str = "127.0.0.1:9092";
+/// The controller's.
+const CONTROLLER: &str = "127.0.0.1:9192";
 /// What a command may take; the slowest waits a minute for a topic.
 const LIMIT: Duration = Duration::from_secs(100);
 
@@ -71,6 +73,16 @@ impl Stage {
 
     fn here(&self, text: &str) -> String {
         let text = text.replace(RECORDED, &self.broker.address);
+        let port: u16 = self
+            .broker
+            .address
+            .rsplit(':')
+            .next()
+            .map_or(0, |p| p.parse().unwrap_or(0));
+        let text = text.replace(
+            CONTROLLER,
+            &format!("127.0.0.1:{}", port.saturating_add(100)),
+        );
         let ids = self.ids.iter();
         ids.fold(text, |text, (recorded, here)| text.replace(recorded, here))
     }
