@@ -43,9 +43,9 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Bench(args) => bench::run(args.action),
         Command::Completions { shell } => {
-            let mut command = Args::command();
-            clap_complete::generate(shell, &mut command, "logway", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "logway", &mut text);
+            table::print(&text).map(|()| ExitCode::SUCCESS)
         }
         command => run(command).map(|()| ExitCode::SUCCESS),
     };

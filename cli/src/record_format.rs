@@ -64,12 +64,11 @@ fn write_field(out: &mut Vec<u8>, field: Option<char>, record: &ConsumerRecord) 
                 out.extend(header.value.as_deref().unwrap_or(b"NULL"));
             }
         }
-        Some('%') => out.push(b'%'),
+        Some('%') | None => out.push(b'%'),
         Some(other) => {
             out.push(b'%');
             push(out, other);
         }
-        None => out.push(b'%'),
     }
 }
 

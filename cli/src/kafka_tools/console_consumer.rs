@@ -297,7 +297,7 @@ fn config(
 fn some_number() -> u32 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let nanos = now.map_or(0, |now| now.subsec_nanos());
-    (nanos / 1000 ^ std::process::id()) % 100_000
+    ((nanos / 1000) ^ std::process::id()) % 100_000
 }
 
 async fn begin(

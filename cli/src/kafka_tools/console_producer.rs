@@ -111,17 +111,7 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
     let bootstrap = connect::bootstrap(parsed)
         .or_else(|| parsed.get("broker-list").map(str::to_owned))
         .ok_or_else(|| End::Usage("Error while validating the bootstrap address\n".to_owned()))?;
-    for (old, new) in [
-        ("property", "reader-property"),
-        ("producer-property", "command-property"),
-        ("producer.config", "command-config"),
-    ] {
-        if parsed.has(old) {
-            out(format!(
-                "Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead."
-            ));
-        }
-    }
+    warn_of_old_names(parsed);
     let reader = LineReader::of(&reader_properties(parsed)?);
     let config = config(&bootstrap, parsed)?;
     let producer = Producer::new(config).map_err(|error| {
@@ -151,8 +141,8 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             ..ProducerRecord::new(topic.clone(), "")
         };
         let (key, value) = (
-            record.key.as_ref().map(|k| k.len()),
-            record.value.as_ref().map(|v| v.len()),
+            record.key.as_ref().map(bytes::Bytes::len),
+            record.value.as_ref().map(bytes::Bytes::len),
         );
         match producer.send(record).await {
             Ok(delivery) => deliveries.push_back(Sent {
@@ -183,6 +173,20 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             Ok(1)
         }
         None => Ok(0),
+    }
+}
+
+fn warn_of_old_names(parsed: &Parsed) {
+    for (old, new) in [
+        ("property", "reader-property"),
+        ("producer-property", "command-property"),
+        ("producer.config", "command-config"),
+    ] {
+        if parsed.has(old) {
+            out(format!(
+                "Warning: --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+            ));
+        }
     }
 }
 

@@ -140,8 +140,7 @@ pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
     // A read of standard input that never ends must not hold the process.
     runtime.shutdown_background();
     match done {
-        Ok(code) => ExitCode::from(code),
-        Err(End::Code(code)) => ExitCode::from(code),
+        Ok(code) | Err(End::Code(code)) => ExitCode::from(code),
         Err(end) => ExitCode::from((tool.ended)(end, &table)),
     }
 }

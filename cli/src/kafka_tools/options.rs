@@ -3,8 +3,6 @@
 //! Invariant: reading a command line asks nobody and ends nothing; what is wrong with it is an
 //! error in the words that scripts know.
 
-use std::fmt::Write;
-
 /// What may follow an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -176,8 +174,7 @@ pub(super) fn table(options: &[Opt]) -> String {
     sorted.sort_by_key(|option| option.name);
     let mut text = format!("{:<width$}  What it does\n", "Option");
     for option in sorted {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{:<width$}  {}", left(option), option.help);
+        text.push_str(&format!("{:<width$}  {}\n", left(option), option.help));
     }
     text
 }

@@ -131,12 +131,16 @@ impl Stage {
         input.write_all(stdin.as_bytes()).ok();
         drop(input);
         let id = child.id();
-        let (done, waits) = std::sync::mpsc::channel::<()>();
-        let guard = std::thread::spawn(move || {
+        let (done, waits) = std::sync::mpsc::sync_channel::<()>(1);
+        let watch = move || {
             if waits.recv_timeout(LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 Command::new("kill").arg(id.to_string()).status().ok();
             }
-        });
+        };
+        let guard = std::thread::Builder::new()
+            .name("limit".to_owned())
+            .spawn(watch)
+            .expect("a thread");
         let output = child.wait_with_output().expect("the tool ends");
         done.send(()).ok();
         guard.join().expect("the guard");
@@ -240,26 +244,6 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(200));
         }
         eprintln!("PREPARE group {group} is not stable with {members} members");
-    }
-
-    /// Waits until a group has committed all there is.
-    fn wait_for_offsets(&self, group: &str) {
-        let end = Instant::now() + Duration::from_secs(30);
-        let line = format!(
-            "kafka-consumer-groups --bootstrap-server {} --describe --group {group}",
-            self.broker.address
-        );
-        let words = transcript::words(&line);
-        while Instant::now() < end {
-            let rows = self.finish(&words, "").stdout;
-            let caught_up = |row: &str| row.split_whitespace().nth(5) == Some("0");
-            let mut rows = rows.lines().filter(|row| row.starts_with(group)).peekable();
-            if rows.peek().is_some() && rows.all(caught_up) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        eprintln!("PREPARE group {group} has not read all");
     }
 
     /// Transactions as the transcript found them: one committed, one open.

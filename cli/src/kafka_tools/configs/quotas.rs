@@ -35,13 +35,8 @@ fn type_of(kind: &str) -> &'static str {
     }
 }
 
-/// Changes quotas.
-pub(super) async fn alter(
-    admin: &Admin,
-    entities: &[Entity],
-    added: &Properties,
-    deleted: &[&str],
-) -> Result<(), End> {
+/// Refuses names that are no quotas.
+fn check(entities: &[Entity], added: &Properties, deleted: &[&str]) -> Result<(), End> {
     let kind = entities.first().map_or("clients", |entity| entity.kind);
     let known = if kind == "ips" {
         &OF_ADDRESSES[..]
@@ -81,6 +76,17 @@ pub(super) async fn alter(
     if !unknown.is_empty() {
         return Err(refuse("deleted", &unknown));
     }
+    Ok(())
+}
+
+/// Changes quotas.
+pub(super) async fn alter(
+    admin: &Admin,
+    entities: &[Entity],
+    added: &Properties,
+    deleted: &[&str],
+) -> Result<(), End> {
+    check(entities, added, deleted)?;
     let mut ops = Vec::new();
     for (key, value) in added {
         let value = value.parse().map_err(|_| {

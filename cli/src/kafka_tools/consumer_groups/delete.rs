@@ -70,20 +70,7 @@ pub(super) async fn groups(admin: &Admin, parsed: &Parsed) -> Result<(), Excepti
 pub(super) async fn offsets(admin: &Admin, parsed: &Parsed) -> Result<(), Exception> {
     let group = parsed.get("group").unwrap_or_default();
     let wanted = targets::lenient(admin, parsed).await?;
-    let mut topics: Vec<OffsetDeleteRequestTopic> = Vec::new();
-    for (topic, partition) in &wanted {
-        let Some(partition_index) = *partition else {
-            continue;
-        };
-        let partition = OffsetDeleteRequestPartition { partition_index };
-        match topics.iter_mut().find(|known| known.name.as_str() == topic) {
-            Some(known) => known.partitions.push(partition),
-            None => topics.push(OffsetDeleteRequestTopic {
-                name: topic.as_str().into(),
-                partitions: vec![partition],
-            }),
-        }
-    }
+    let topics = by_topic(&wanted);
     let response = admin
         .request(
             Destination::Group(group),
@@ -143,4 +130,23 @@ pub(super) async fn offsets(admin: &Admin, parsed: &Parsed) -> Result<(), Except
     ];
     out(text(&columns, &rows));
     Ok(())
+}
+
+/// The partitions that exist, under their topics.
+fn by_topic(wanted: &[(String, Option<i32>)]) -> Vec<OffsetDeleteRequestTopic> {
+    let mut topics: Vec<OffsetDeleteRequestTopic> = Vec::new();
+    for (topic, partition) in wanted {
+        let Some(partition_index) = *partition else {
+            continue;
+        };
+        let partition = OffsetDeleteRequestPartition { partition_index };
+        match topics.iter_mut().find(|known| known.name.as_str() == topic) {
+            Some(known) => known.partitions.push(partition),
+            None => topics.push(OffsetDeleteRequestTopic {
+                name: topic.as_str().into(),
+                partitions: vec![partition],
+            }),
+        }
+    }
+    topics
 }
