@@ -168,6 +168,7 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
     let mut heard = Instant::now();
     let (mut reported, mut before) = (Instant::now(), read);
     let mut joining = Some(begun);
+    let mut is_first = true;
     while read.records < plan.records && heard.elapsed() < plan.silence {
         let polled = consumer.poll(POLL).await.map_err(|error| {
             Exception::new("org.apache.kafka.common.KafkaException", error.to_string())
@@ -190,8 +191,10 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
             _ => {}
         }
         if let Some(every) = plan.report
-            && reported.elapsed() >= every
+            && (reported.elapsed() >= every || is_first && read.records >= plan.records)
         {
+            // A run shorter than an interval has one line, too.
+            is_first = false;
             let part = Read {
                 records: read.records - before.records,
                 bytes: read.bytes - before.bytes,
