@@ -1,9 +1,16 @@
 //! What can be said on the command line; `--help` is made of the texts here.
 
+mod clients;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+pub(crate) use clients::{
+    Bench, BenchAction, Cluster, ClusterInfo, ConfigAction, Configs, Consume, GroupAction, Groups,
+    Offsets, Output, Produce, TopicAction, Topics, TransactionAction, Transactions,
+};
 
 /// Logs and metrics from machines and applications, over a Kafka-speaking broker, to a page.
 #[derive(Debug, Parser)]
@@ -40,6 +47,27 @@ pub(crate) enum Command {
     Consume(Consume),
     /// List and describe consumer groups, move their offsets.
     Groups(Groups),
+    /// Show and change settings of topics and brokers.
+    Configs(Configs),
+    /// First and next offsets of topics, or those of a time.
+    Offsets(Offsets),
+    /// List and describe transactions.
+    Transactions(Transactions),
+    /// The brokers of a cluster.
+    Cluster(ClusterInfo),
+    /// Measure how fast records go in and come out.
+    Bench(Bench),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Link Kafka's command names (kafka-topics.sh and so on) to this program.
+    InstallKafkaTools {
+        /// Folder for the links; best one in PATH.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,159 +107,4 @@ pub(crate) struct Pipeline {
     /// Settings file (see config/pipeline.toml).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-}
-
-/// How a cluster is found.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Cluster {
-    /// Brokers to ask first, comma-separated.
-    #[arg(
-        short,
-        long,
-        value_name = "HOST:PORT",
-        value_delimiter = ',',
-        default_value = "127.0.0.1:9092",
-        env = "LOGWAY_BOOTSTRAP"
-    )]
-    pub(crate) bootstrap: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Columns for people.
-    Table,
-    /// One JSON array for programs.
-    Json,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Topics {
-    #[command(subcommand)]
-    pub(crate) action: TopicAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TopicAction {
-    /// Names of all topics.
-    List {
-        #[command(flatten)]
-        cluster: Cluster,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
-    /// Partitions of topics: leader, replicas, in-sync set, first and next offset.
-    Describe {
-        /// Topics [default: all].
-        names: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
-    /// A new topic.
-    Create {
-        name: String,
-        /// Number of partitions [default: the broker's num.partitions].
-        #[arg(short, long)]
-        partitions: Option<i32>,
-        /// Copies of each partition [default: the broker's].
-        #[arg(short, long)]
-        replication_factor: Option<i16>,
-        /// A setting, `name=value`; may be given several times.
-        #[arg(short, long, value_name = "NAME=VALUE")]
-        config: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-    /// Delete topics with everything in them.
-    Delete {
-        #[arg(required = true)]
-        names: Vec<String>,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Produce {
-    /// Topic to send to.
-    pub(crate) topic: String,
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    /// Partition to send to [default: by key, else chosen].
-    #[arg(short, long)]
-    pub(crate) partition: Option<i32>,
-    /// What separates key and value in a line [default: lines have no key].
-    #[arg(short = 'K', long, value_name = "TEXT")]
-    pub(crate) key_separator: Option<String>,
-    /// Compression of batches.
-    #[arg(short = 'z', long, default_value = "lz4", value_parser = ["none", "gzip", "snappy", "lz4", "zstd"])]
-    pub(crate) compression: String,
-    /// Acknowledgements to wait for.
-    #[arg(long, default_value = "all", value_parser = ["all", "1", "0"])]
-    pub(crate) acks: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Consume {
-    /// Topic to read.
-    pub(crate) topic: String,
-    #[command(flatten)]
-    pub(crate) cluster: Cluster,
-    /// Where to begin: `beginning`, `end` or an offset; a group goes on where it left off, and begins here only
-    /// the first time.
-    #[arg(short, long, default_value = "beginning")]
-    pub(crate) from: String,
-    /// Read as a member of this group and commit what was printed.
-    #[arg(short, long)]
-    pub(crate) group: Option<String>,
-    /// One partition only.
-    #[arg(short, long, conflicts_with = "group")]
-    pub(crate) partition: Option<i32>,
-    /// Stop after this many records.
-    #[arg(short = 'n', long)]
-    pub(crate) count: Option<u64>,
-    /// Stop at the end of the topic instead of waiting for more.
-    #[arg(short, long)]
-    pub(crate) exit: bool,
-    /// How to print a record: %t topic, %p partition, %o offset, %T timestamp, %k key, %s value, %h headers, \n, \t.
-    #[arg(long, default_value = "%s\\n")]
-    pub(crate) format: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Groups {
-    #[command(subcommand)]
-    pub(crate) action: GroupAction,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupAction {
-    /// Names and states of all groups.
-    List {
-        #[command(flatten)]
-        cluster: Cluster,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
-    /// Offsets, lag and owner of each partition of a group.
-    Describe {
-        group: String,
-        #[command(flatten)]
-        cluster: Cluster,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
-    /// Move the offsets of a group that has no active member.
-    Reset {
-        group: String,
-        /// Topic to move.
-        #[arg(short, long)]
-        topic: String,
-        /// Where to: `earliest`, `latest` or an offset.
-        #[arg(long)]
-        to: String,
-        #[command(flatten)]
-        cluster: Cluster,
-    },
 }

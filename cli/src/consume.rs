@@ -7,9 +7,11 @@ use logway_client::{
     TopicPartition,
 };
 
-use crate::args::Consume;
+use crate::args::{Consume, Output};
 use crate::failure::Failure;
+use crate::moment;
 use crate::offsets;
+use crate::record_format;
 use crate::stop::StopSignal;
 use crate::table::print;
 
@@ -25,7 +27,7 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
         None
     };
     let consumer = Consumer::new(ConsumerConfig {
-        client: args.cluster.client(),
+        client: args.cluster.client()?,
         group_id: args.group.clone(),
         auto_offset_reset: if args.from == "end" {
             AutoOffsetReset::Latest
@@ -36,6 +38,7 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
     })
     .map_err(|error| Failure::usage(error.to_string()))?;
     begin(&consumer, &args).await?;
+    let format = format(&args);
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let polled = tokio::select! {
@@ -48,7 +51,10 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
                 .min(records.len());
             let mut text = Vec::new();
             for record in records.iter().take(take) {
-                write_record(&mut text, &args.format, record);
+                match args.output {
+                    Output::Json => record_format::write_json(&mut text, record),
+                    Output::Table => record_format::write(&mut text, &format, record),
+                }
             }
             print(&text)?;
             left -= take as u64;
@@ -79,11 +85,10 @@ async fn begin(consumer: &Consumer, args: &Consume) -> Result<(), Failure> {
     let start = match args.from.as_str() {
         "beginning" => Start::Beginning,
         "end" => Start::End,
-        offset => Start::Offset(offset.parse().map_err(|_| {
-            Failure::usage(format!(
-                "--from `{offset}`: say beginning, end or an offset"
-            ))
-        })?),
+        text => match text.parse() {
+            Ok(offset @ 0..) => Start::Offset(offset),
+            _ => Start::Timestamp(moment::required("--from", text)?),
+        },
     };
     let partitions = partitions(&args.cluster.admin()?, args).await?;
     let assignment = partitions.into_iter().map(|at| (at, start)).collect();
@@ -159,41 +164,18 @@ fn next_offsets(records: &[ConsumerRecord]) -> Vec<(TopicPartition, i64)> {
     next
 }
 
-fn write_record(out: &mut Vec<u8>, format: &str, record: &ConsumerRecord) {
-    let mut chars = format.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '%' => write_field(out, chars.next(), record),
-            '\\' => match chars.next() {
-                Some('n') => out.push(b'\n'),
-                Some('t') => out.push(b'\t'),
-                Some(other) => out.extend(other.to_string().as_bytes()),
-                None => out.push(b'\\'),
-            },
-            _ => out.extend(c.to_string().as_bytes()),
-        }
+/// The format that the options stand for.
+fn format(args: &Consume) -> String {
+    if let Some(format) = &args.format {
+        return format.clone();
     }
-}
-
-fn write_field(out: &mut Vec<u8>, field: Option<char>, record: &ConsumerRecord) {
-    match field {
-        Some('t') => out.extend(record.topic.as_bytes()),
-        Some('p') => out.extend(record.partition.to_string().as_bytes()),
-        Some('o') => out.extend(record.offset.to_string().as_bytes()),
-        Some('T') => out.extend(record.timestamp.to_string().as_bytes()),
-        Some('k') => out.extend(record.key.as_deref().unwrap_or_default()),
-        Some('s') => out.extend(record.value.as_deref().unwrap_or_default()),
-        Some('h') => {
-            for (i, header) in record.headers.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                out.extend(header.key.as_bytes());
-                out.push(b'=');
-                out.extend(header.value.as_deref().unwrap_or_default());
-            }
-        }
-        Some(other) => out.extend(format!("%{other}").as_bytes()),
-        None => out.push(b'%'),
+    let mut format = String::new();
+    if args.print_headers {
+        format.push_str("%h\\t");
     }
+    if args.print_key {
+        format.push_str("%k\\t");
+    }
+    format.push_str("%s\\n");
+    format
 }

@@ -3,14 +3,21 @@
 //! Exit codes: 0 done, 1 the work failed, 2 wrong usage, 64 a wrong settings file.
 
 mod args;
+mod bench;
+mod cluster;
+mod configs;
 mod connect;
 mod consume;
 mod daemon;
 mod failure;
 mod groups;
+mod kafka_tools;
 mod logging;
+mod moment;
 mod offsets;
 mod produce;
+mod profiles;
+mod record_format;
 mod stop;
 mod table;
 mod topics;
@@ -18,16 +25,32 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Args, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if let Some(tool) = words.next().and_then(|name| kafka_tools::called_as(&name)) {
+        let words: Vec<String> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        return kafka_tools::run(tool, &words);
+    }
     let args = Args::parse();
     logging::start(args.verbose);
-    match run(args.command) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match args.command {
+        Command::Bench(args) => bench::run(args.action),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "logway", &mut text);
+            table::print(&text).map(|()| ExitCode::SUCCESS)
+        }
+        command => run(command).map(|()| ExitCode::SUCCESS),
+    };
+    match done {
+        Ok(code) => code,
         Err(failure) => {
             eprintln!("logway: {failure}");
             failure.exit_code()
@@ -36,7 +59,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // A client's command asks a question and ends: threads would cost more than they bring.
+    let mut builder = match command {
+        Command::Up(_) | Command::Broker(_) | Command::Agent(_) | Command::Pipeline(_) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(error, "start the runtime"))?;
@@ -50,6 +80,12 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Produce(args) => produce::run(args).await,
             Command::Consume(args) => consume::run(args).await,
             Command::Groups(args) => groups::run(args).await,
+            Command::Configs(args) => configs::run(args).await,
+            Command::Offsets(args) => offsets::run(args).await,
+            Command::Transactions(args) => cluster::transactions(args).await,
+            Command::Cluster(args) => cluster::describe(args).await,
+            Command::Bench(_) | Command::Completions { .. } => Ok(()),
+            Command::InstallKafkaTools { folder } => kafka_tools::install(&folder),
         }
     });
     // A blocked read of standard input must not hold the process.

@@ -1,6 +1,13 @@
-//! Where partitions begin and end: one question to the cluster, asked by several commands.
+//! Where partitions begin and end: one question to the cluster, asked by several commands, and
+//! `logway offsets`, which prints the answer.
 
 use logway_client::{Admin, AdminError, ListedOffset, OffsetSpec, TopicPartition};
+use serde_json::Value;
+
+use crate::args::Offsets;
+use crate::failure::Failure;
+use crate::moment;
+use crate::table::Table;
 
 /// What the cluster answered for each partition.
 pub(crate) type Listed = Vec<(TopicPartition, Result<ListedOffset, AdminError>)>;
@@ -19,4 +26,61 @@ pub(crate) async fn list(
 pub(crate) fn of(listed: &Listed, at: &TopicPartition) -> Option<i64> {
     let found = listed.iter().find(|(partition, _)| partition == at);
     found.and_then(|(_, listed)| listed.as_ref().ok()?.offset)
+}
+
+/// `logway offsets`.
+pub(crate) async fn run(args: Offsets) -> Result<(), Failure> {
+    let admin = args.cluster.admin()?;
+    let failed = |e| Failure::failed(e, "list offsets");
+    let at = args
+        .at
+        .as_deref()
+        .map(|at| moment::required("--at", at))
+        .transpose()?;
+    let listed = admin.list_topics().await.map_err(failed)?;
+    let mut places = Vec::new();
+    for name in &args.topics {
+        if !listed.iter().any(|topic| *topic.name == **name) {
+            return Err(Failure::usage(format!("topic `{name}` does not exist")));
+        }
+    }
+    for topic in &listed {
+        let named = args.topics.iter().any(|name| **name == *topic.name);
+        if named || args.topics.is_empty() && !topic.internal {
+            let count = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+            places.extend((0..count).map(|p| TopicPartition::new(topic.name.as_ref(), p)));
+        }
+    }
+    let first = list(&admin, &places, OffsetSpec::Earliest)
+        .await
+        .map_err(failed)?;
+    let next = list(&admin, &places, OffsetSpec::Latest)
+        .await
+        .map_err(failed)?;
+    let since = match at {
+        Some(at) => Some(
+            list(&admin, &places, OffsetSpec::Timestamp(at))
+                .await
+                .map_err(failed)?,
+        ),
+        None => None,
+    };
+    let columns: &'static [&'static str] = match since {
+        Some(_) => &["TOPIC", "PARTITION", "FIRST", "NEXT", "SINCE"],
+        None => &["TOPIC", "PARTITION", "FIRST", "NEXT"],
+    };
+    let mut table = Table::new(columns);
+    let number =
+        |listed: &Listed, at: &TopicPartition| of(listed, at).map_or(Value::Null, Into::into);
+    for at in &places {
+        let mut row: Vec<Value> = vec![
+            at.topic.to_string().into(),
+            at.partition.into(),
+            number(&first, at),
+            number(&next, at),
+        ];
+        row.extend(since.as_ref().map(|since| number(since, at)));
+        table.row(row);
+    }
+    table.print(args.output)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Produce) -> Result<(), Failure> {
         _ => Acks::All,
     };
     let producer = Producer::new(ProducerConfig {
-        client: args.cluster.client(),
+        client: args.cluster.client()?,
         acks,
         enable_idempotence: acks == Acks::All,
         compression: Compression::from_str(&args.compression)

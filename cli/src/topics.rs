@@ -6,11 +6,14 @@ use serde_json::Value;
 use crate::args::{Cluster, Output, TopicAction, Topics};
 use crate::failure::Failure;
 use crate::offsets::{self, Listed};
-use crate::table::Table;
+use crate::table::{Table, print};
 
 /// Runs one topic command.
 pub(crate) async fn run(args: Topics) -> Result<(), Failure> {
-    match args.action {
+    let Some(action) = args.action else {
+        return names(&args.cluster).await;
+    };
+    match action {
         TopicAction::List { cluster, output } => list(&cluster, output).await,
         TopicAction::Describe {
             names,
@@ -48,6 +51,17 @@ fn setting(pair: &str) -> Result<(String, String), Failure> {
     pair.split_once('=')
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .ok_or_else(|| Failure::usage(format!("setting `{pair}` is not NAME=VALUE")))
+}
+
+/// `--list`: one question to one broker.
+async fn names(cluster: &Cluster) -> Result<(), Failure> {
+    let topics = cluster.admin()?.list_topics().await;
+    let topics = topics.map_err(|e| Failure::failed(e, "list topics"))?;
+    let text: String = topics
+        .iter()
+        .map(|topic| format!("{}\n", topic.name))
+        .collect();
+    print(text.as_bytes())
 }
 
 async fn list(cluster: &Cluster, output: Output) -> Result<(), Failure> {

@@ -97,8 +97,8 @@ mod topic;
 
 pub use admin::{
     Admin, Broker, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSource,
-    GroupDescription, GroupListing, ListedOffset, MemberDescription, NewTopic, OffsetSpec,
-    PartitionDescription, Results, TopicDescription, TopicListing,
+    Coordinator, Destination, GroupDescription, GroupListing, ListedOffset, MemberDescription,
+    NewTopic, OffsetSpec, PartitionDescription, Results, TopicDescription, TopicListing,
 };
 pub use config::{
     Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, GroupProtocol,

@@ -7,6 +7,7 @@ mod cluster;
 mod configs;
 mod groups;
 mod offsets;
+mod request;
 mod topics;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ pub use cluster::{Broker, ClusterDescription};
 pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
 pub use groups::{GroupDescription, GroupListing, MemberDescription};
 pub use offsets::{CommittedOffset, ListedOffset, OffsetSpec};
+pub use request::{Coordinator, Destination};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing};
 
 use crate::backoff::Backoff;

@@ -208,3 +208,49 @@ async fn a_group_that_does_not_exist_is_dead() {
         .unwrap();
     assert_eq!((dead.state.as_str(), dead.members.len()), ("Dead", 0));
 }
+
+#[tokio::test]
+async fn any_request_finds_its_broker() {
+    use logway_client::Destination;
+    use logway_protocol::message::api_versions::ApiVersionsRequest;
+    use logway_protocol::message::list_groups::ListGroupsRequest;
+
+    let Some(client) = client("any_request_finds_its_broker") else {
+        return;
+    };
+    let admin = Admin::new(client).unwrap();
+    let cluster = admin.describe_cluster().await.unwrap();
+    let group = fresh("group");
+    let (coordinator, address) = admin.group_coordinator(&group).await.unwrap();
+    let broker = cluster
+        .brokers
+        .iter()
+        .find(|b| b.id == coordinator)
+        .unwrap();
+    assert_eq!(*address, format!("{}:{}", broker.host, broker.port));
+    let who = || ApiVersionsRequest {
+        client_software_name: "logway-tests".into(),
+        client_software_version: "1".into(),
+    };
+    for to in [
+        Destination::Any,
+        Destination::Controller,
+        Destination::Broker(coordinator),
+        Destination::Group(&group),
+    ] {
+        let versions = admin
+            .request(to, |_| who(), |r| r.error_code)
+            .await
+            .unwrap();
+        assert!(!versions.api_keys.is_empty(), "{to:?}");
+    }
+    let nobody = admin
+        .request(
+            Destination::Broker(12_345),
+            |_| ListGroupsRequest::default(),
+            |r| r.error_code,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(nobody.code(), Some(ErrorCode::BrokerIdNotRegistered));
+}

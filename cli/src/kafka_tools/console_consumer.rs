@@ -1,0 +1,428 @@
+//! `kafka-console-consumer`: prints records as they come.
+//!
+//! Invariant: a group's offsets never pass a record that was not printed.
+
+mod format;
+mod offsets_topic;
+
+use std::time::Duration;
+
+use logway_client::{
+    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, IsolationLevel, Polled,
+    Start, TopicPartition,
+};
+use tokio::time::Instant;
+
+use super::connect;
+use super::exception::Exception;
+use super::options::{Opt, Parsed, flag, value};
+use super::output::{End, err, log, out, write_out};
+use super::properties::{self, Properties};
+use super::{Misread, Tool, ended, exclude, regex_pattern};
+use crate::stop::StopSignal;
+use format::Formatter;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "kafka-console-consumer",
+    options: &[&OPTIONS],
+    run: |parsed| Box::pin(run(parsed)),
+    ended,
+    misread: Misread::Table,
+};
+
+const OPTIONS: [Opt; 26] = [
+    value("topic", "Topic to read."),
+    value("include", "A regular expression of topics to read."),
+    value("whitelist", "The old name of --include."),
+    value(
+        "bootstrap-server",
+        "Brokers to ask first: host:port, several with commas.",
+    ),
+    value("broker-list", "The old name of --bootstrap-server."),
+    value(
+        "zookeeper",
+        "The option of old: its hosts are taken as --bootstrap-server.",
+    ),
+    value("partition", "One partition only."),
+    value(
+        "offset",
+        "Where to begin: a number, earliest or latest (with --partition).",
+    ),
+    value("group", "Read as a member of this group."),
+    flag(
+        "from-beginning",
+        "Begin with the first record where the group has no offset.",
+    ),
+    value("max-messages", "End after this many records."),
+    value("timeout-ms", "End if no record comes for so long."),
+    flag(
+        "skip-message-on-error",
+        "Go on after a record that cannot be printed.",
+    ),
+    value(
+        "formatter",
+        "Class that prints: the default, no-op or logging formatter, or that of offsets.",
+    ),
+    value(
+        "formatter-property",
+        "How records are printed: print.key=true and so on.",
+    ),
+    value("property", "The old name of --formatter-property."),
+    value("formatter-config", "File of formatter properties."),
+    value("command-property", "A client setting, name=value."),
+    value("consumer-property", "The old name of --command-property."),
+    value("command-config", "File of client settings."),
+    value("consumer.config", "The old name of --command-config."),
+    value(
+        "key-deserializer",
+        "Class that the keys' bytes are read with.",
+    ),
+    value(
+        "value-deserializer",
+        "Class that the values' bytes are read with.",
+    ),
+    value("isolation-level", "read_uncommitted or read_committed."),
+    flag("enable-systest-events", "Without effect."),
+    flag("new-consumer", "Without effect."),
+];
+
+const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+const POLL: Duration = Duration::from_millis(500);
+const COMMIT_EVERY: Duration = Duration::from_secs(5);
+
+async fn run(parsed: &Parsed) -> Result<u8, End> {
+    let start = check(parsed)?;
+    let bootstrap = connect::bootstrap(parsed)
+        .or_else(|| parsed.get("broker-list").map(str::to_owned))
+        .ok_or_else(|| End::Usage("Missing required argument \"[bootstrap-server]\"".to_owned()))?;
+    for (old, new) in [
+        ("property", "formatter-property"),
+        ("consumer-property", "command-property"),
+        ("consumer.config", "command-config"),
+    ] {
+        if parsed.has(old) {
+            out(format!(
+                "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+            ));
+        }
+    }
+    let formatter = formatter(parsed)?;
+    let settings = settings(parsed)?;
+    let max: Option<i64> = parsed.number("max-messages").map_err(End::Usage)?;
+    let timeout: Option<i64> = parsed.number("timeout-ms").map_err(End::Usage)?;
+    let limits = Limits {
+        records: max.and_then(|max| u64::try_from(max).ok()),
+        silence: timeout
+            .and_then(|ms| u64::try_from(ms).ok())
+            .map(Duration::from_millis),
+    };
+    let reader = async {
+        let config = config(&bootstrap, parsed, &settings)?;
+        let is_member = properties::get(&settings, "group.id").is_some() || parsed.has("group");
+        let consumer = Consumer::new(config).map_err(unusable)?;
+        begin(&consumer, parsed, &bootstrap, start).await?;
+        Ok::<_, Exception>((consumer, is_member && start.is_none()))
+    };
+    let (consumer, commits) = match reader.await {
+        Ok(reader) => reader,
+        Err(exception) => {
+            log("ERROR", "Unknown error when running consumer: ", CLASS);
+            err(exception.to_string());
+            return Ok(1);
+        }
+    };
+    let printed = print_all(&consumer, formatter, limits, commits).await?;
+    consumer.close().await;
+    err(format!("Processed a total of {printed} messages"));
+    Ok(0)
+}
+
+/// When to end.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    records: Option<u64>,
+    silence: Option<Duration>,
+}
+
+/// The order of these checks is the order of the messages.
+fn check(parsed: &Parsed) -> Result<Option<(i32, Start)>, End> {
+    let named = ["topic", "include", "whitelist"];
+    if named.iter().filter(|name| parsed.has(name)).count() != 1 {
+        return Err(End::Usage(
+            "Exactly one of the following arguments is required: [topic], [include]".to_owned(),
+        ));
+    }
+    if parsed.has("partition") && !parsed.has("topic") {
+        return Err(End::Usage(
+            "The topic is required when partition is specified.".to_owned(),
+        ));
+    }
+    if parsed.has("offset") && !parsed.has("partition") {
+        return Err(End::Usage(
+            "The partition is required when offset is specified.".to_owned(),
+        ));
+    }
+    if parsed.has("from-beginning") && parsed.has("offset") {
+        return Err(End::Usage(
+            "Options from-beginning and offset cannot be specified together.".to_owned(),
+        ));
+    }
+    if parsed.has("group") && parsed.has("partition") {
+        return Err(End::Usage(
+            "Options group and partition cannot be specified together.".to_owned(),
+        ));
+    }
+    exclude(parsed, "topic", &["include"])?;
+    let Some(partition) = parsed.number("partition").map_err(End::Usage)? else {
+        return Ok(None);
+    };
+    let otherwise = if parsed.has("from-beginning") {
+        "earliest"
+    } else {
+        "latest"
+    };
+    let start = match parsed.get("offset").unwrap_or(otherwise) {
+        "earliest" => Start::Beginning,
+        "latest" => Start::End,
+        text => match text.parse() {
+            Ok(offset @ 0..) => Start::Offset(offset),
+            _ => {
+                return Err(End::Usage(format!(
+                    "The provided offset value '{text}' is incorrect. Valid values are 'earliest', \
+                     'latest', or a non-negative long."
+                )));
+            }
+        },
+    };
+    Ok(Some((partition, start)))
+}
+
+fn formatter(parsed: &Parsed) -> Result<Formatter, End> {
+    let mut properties = match parsed.get("formatter-config") {
+        Some(path) => properties::read(path)?,
+        None => Properties::new(),
+    };
+    for name in ["property", "formatter-property"] {
+        properties.extend(parsed.all(name).map(properties::pair));
+    }
+    for (option, name) in [
+        ("key-deserializer", "key.deserializer"),
+        ("value-deserializer", "value.deserializer"),
+    ] {
+        if let Some(class) = parsed.get(option) {
+            properties.push((name.to_owned(), class.to_owned()));
+        }
+    }
+    let class = parsed.get("formatter").unwrap_or("DefaultMessageFormatter");
+    Formatter::of(class, &properties).map_err(End::Usage)
+}
+
+fn settings(parsed: &Parsed) -> Result<Properties, Exception> {
+    let mut properties = Properties::new();
+    for file in ["consumer.config", "command-config"] {
+        if let Some(path) = parsed.get(file) {
+            properties.extend(properties::read(path)?);
+        }
+    }
+    for name in ["consumer-property", "command-property"] {
+        properties.extend(parsed.all(name).map(properties::pair));
+    }
+    Ok(properties)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+fn unusable(error: ConfigError) -> Exception {
+    Exception::new(
+        "org.apache.kafka.common.config.ConfigException",
+        error.to_string(),
+    )
+}
+
+fn config(
+    bootstrap: &str,
+    parsed: &Parsed,
+    settings: &Properties,
+) -> Result<ConsumerConfig, Exception> {
+    let level = parsed
+        .get("isolation-level")
+        .or_else(|| properties::get(settings, "isolation.level"));
+    let isolation_level = match level.unwrap_or("read_uncommitted") {
+        "read_committed" => IsolationLevel::ReadCommitted,
+        "read_uncommitted" => IsolationLevel::ReadUncommitted,
+        other => {
+            return Err(Exception::new(
+                "org.apache.kafka.common.config.ConfigException",
+                format!(
+                    "Invalid value {other} for configuration isolation.level: String must be one \
+                     of: read_committed, read_uncommitted"
+                ),
+            ));
+        }
+    };
+    let group = parsed
+        .get("group")
+        .or_else(|| properties::get(settings, "group.id"))
+        .map_or_else(
+            || format!("console-consumer-{}", some_number()),
+            str::to_owned,
+        );
+    let reset = properties::get(settings, "auto.offset.reset");
+    let auto_offset_reset = match reset {
+        _ if parsed.has("from-beginning") => AutoOffsetReset::Earliest,
+        Some("earliest") => AutoOffsetReset::Earliest,
+        Some("none") => AutoOffsetReset::None,
+        _ => AutoOffsetReset::Latest,
+    };
+    let mut config = ConsumerConfig {
+        client: properties::client(bootstrap, settings, "console-consumer")?,
+        group_id: Some(group),
+        group_instance_id: properties::get(settings, "group.instance.id").map(str::to_owned),
+        auto_offset_reset,
+        isolation_level,
+        ..ConsumerConfig::default()
+    };
+    for (name, to) in [
+        ("session.timeout.ms", &mut config.session_timeout),
+        ("heartbeat.interval.ms", &mut config.heartbeat_interval),
+        ("max.poll.interval.ms", &mut config.max_poll_interval),
+    ] {
+        if let Some(value) = properties::millis(settings, name) {
+            *to = value;
+        }
+    }
+    Ok(config)
+}
+
+/// A number for a group that nobody else has; as with Kafka one of a hundred thousand.
+fn some_number() -> u32 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = now.map_or(0, |now| now.subsec_nanos());
+    ((nanos / 1000) ^ std::process::id()) % 100_000
+}
+
+async fn begin(
+    consumer: &Consumer,
+    parsed: &Parsed,
+    bootstrap: &str,
+    start: Option<(i32, Start)>,
+) -> Result<(), Exception> {
+    let failed = |error: ConsumeError| exception(&error);
+    if let (Some((partition, start)), Some(topic)) = (start, parsed.get("topic")) {
+        let at = TopicPartition::new(topic, partition);
+        return consumer.assign(vec![(at, start)]).await.map_err(failed);
+    }
+    let topics = match parsed.get("include").or_else(|| parsed.get("whitelist")) {
+        None => vec![parsed.get("topic").unwrap_or_default().to_owned()],
+        Some(pattern) => {
+            let pattern = regex_pattern::topics(pattern)?;
+            let admin = connect::admin(bootstrap, parsed)?;
+            let topics = admin
+                .list_topics()
+                .await
+                .map_err(|error| Exception::of_call(&error, "listTopics"))?;
+            let names = topics.into_iter().filter(|topic| !topic.internal);
+            let names = names.map(|topic| topic.name.to_string());
+            names.filter(|name| pattern.is_match(name)).collect()
+        }
+    };
+    consumer.subscribe(topics).await.map_err(failed)
+}
+
+fn exception(error: &ConsumeError) -> Exception {
+    match error {
+        ConsumeError::Topic { code, .. }
+        | ConsumeError::Partition { code, .. }
+        | ConsumeError::Group { code, .. } => Exception::of_code(*code, None),
+        error => Exception::new("org.apache.kafka.common.KafkaException", error.to_string()),
+    }
+}
+
+/// Prints until a limit or a signal; the number of records printed.
+async fn print_all(
+    consumer: &Consumer,
+    mut formatter: Formatter,
+    limits: Limits,
+    commits: bool,
+) -> Result<u64, End> {
+    let mut stop = StopSignal::listen()
+        .map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))?;
+    let mut printed = 0_u64;
+    let mut heard = Instant::now();
+    let mut done: Vec<(TopicPartition, i64)> = Vec::new();
+    let mut committed = Instant::now();
+    while limits.records.is_none_or(|max| printed < max) {
+        let wait = match limits.silence {
+            Some(silence) => POLL.min((heard + silence).saturating_duration_since(Instant::now())),
+            None => POLL,
+        };
+        let polled = tokio::select! {
+            () = stop.wait() => break,
+            polled = consumer.poll(wait) => polled,
+        };
+        match polled {
+            Ok(Polled::Records(records)) => {
+                let left = limits.records.map_or(u64::MAX, |max| max - printed);
+                let take = usize::try_from(left)
+                    .unwrap_or(usize::MAX)
+                    .min(records.len());
+                let mut text = Vec::new();
+                for record in &records[..take] {
+                    formatter.write(&mut text, record);
+                    let at = TopicPartition::new(record.topic.as_ref(), record.partition);
+                    match done.iter_mut().find(|(known, _)| *known == at) {
+                        Some((_, next)) => *next = record.offset + 1,
+                        None => done.push((at, record.offset + 1)),
+                    }
+                }
+                write_out(&text);
+                printed += take as u64;
+                heard = Instant::now();
+            }
+            Ok(_) => {}
+            Err(error) => {
+                log(
+                    "ERROR",
+                    "Error processing message, terminating consumer process: ",
+                    CLASS,
+                );
+                err(exception(&error).to_string());
+                break;
+            }
+        }
+        if limits
+            .silence
+            .is_some_and(|silence| heard.elapsed() >= silence)
+        {
+            log(
+                "ERROR",
+                "Error processing message, terminating consumer process: ",
+                CLASS,
+            );
+            err("org.apache.kafka.common.errors.TimeoutException: null");
+            break;
+        }
+        if commits && committed.elapsed() >= COMMIT_EVERY {
+            commit(consumer, &mut done).await;
+            committed = Instant::now();
+        }
+    }
+    if commits {
+        commit(consumer, &mut done).await;
+    }
+    Ok(printed)
+}
+
+/// Commits what was printed; partitions that others have by now are theirs to commit.
+async fn commit(consumer: &Consumer, done: &mut Vec<(TopicPartition, i64)>) {
+    if done.is_empty() {
+        return;
+    }
+    if let Err(error) = consumer.commit(done).await {
+        log(
+            "WARN",
+            format!("Offsets were not committed: {error}"),
+            CLASS,
+        );
+    }
+    done.clear();
+}
