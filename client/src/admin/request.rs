@@ -12,7 +12,7 @@ use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
 use super::Admin;
 use crate::cluster::Lane;
 use crate::connection::Connection;
-use crate::consumer::coordinator::Failure;
+use crate::coordinator::Failure;
 use crate::error::{AdminError, RequestError};
 use crate::metadata::address_of;
 
