@@ -4,9 +4,9 @@
 
 use logway_config::broker::Broker as Settings;
 
-use crate::metadata::{Kind, SETTINGS, default_of};
+use crate::metadata::{InForce, Kind, SETTINGS, broker_value};
 
-/// One broker setting with its value now.
+/// One broker setting with the value of the settings file.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerSetting {
     pub(crate) name: &'static str,
@@ -27,7 +27,8 @@ const LONG: Kind = Kind::Long {
 const TEXT: Kind = Kind::List(&[]);
 
 /// All settings in the order of their names.
-pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
+pub(crate) fn all(in_force: &InForce) -> Vec<BrokerSetting> {
+    let settings = &in_force.file;
     let defaults = Settings::default();
     let mut all: Vec<BrokerSetting> = own(settings)
         .into_iter()
@@ -46,7 +47,8 @@ pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
         if let Some(name) = setting.broker_name {
             all.push(BrokerSetting {
                 name,
-                value: default_of(setting, settings),
+                value: broker_value(setting, in_force)
+                    .unwrap_or_else(|| setting.default.to_owned()),
                 default: setting.default.to_owned(),
                 kind: setting.kind,
                 doc: setting.doc,
