@@ -101,6 +101,8 @@ fn own(s: &Settings) -> Vec<Row> {
         ("process.roles", "broker,controller".into(), TEXT, "What this node does."),
         ("producer.id.expiration.ms", s.producer_id_expiration_ms.to_string(), INT, "Time after which an idle producer's sequences are forgotten."),
         ("queued.max.request.bytes", s.queued_max_bytes.to_string(), LONG, "Bytes of requests read and not yet answered."),
+        ("quota.window.num", s.quota_window_num.to_string(), INT, "Windows that the rates of client quotas are measured over."),
+        ("quota.window.size.seconds", s.quota_window_size_seconds.to_string(), INT, "Length of such a window."),
         ("socket.request.max.bytes", s.socket_request_max_bytes.to_string(), INT, "Largest request."),
     ]
 }

@@ -12,7 +12,7 @@ use logway_protocol::{ErrorCode, Text};
 use super::Header;
 use super::error::Code;
 use crate::context::Context;
-use crate::metadata::{Reassignment, reassign};
+use crate::metadata::{Reassignment, ReassignmentError, reassign};
 
 /// Answers for each partition.
 pub(crate) async fn handle(
@@ -36,7 +36,11 @@ pub(crate) async fn handle(
                     .as_ref()
                     .map_or_else(Code::code, |()| ErrorCode::None)
                     .code(),
-                error_message: verdict.err().map(|error| Text::from(error.to_string())),
+                error_message: verdict.err().and_then(|error| match error {
+                    // Kafka has no text for it, and tools then show their own.
+                    ReassignmentError::NoneInProgress => None,
+                    other => Some(Text::from(other.to_string())),
+                }),
             }
         });
         ReassignableTopicResponse {

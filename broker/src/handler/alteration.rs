@@ -21,6 +21,9 @@ use crate::metadata::{
 /// Kafka's number of the resource type "broker logger".
 const RESOURCE_BROKER_LOGGER: i8 = 8;
 
+/// Kafka's levels of loggers.
+const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
+
 /// Why a resource is refused.
 pub(super) type Refused = (ErrorCode, String);
 /// A resource's code and text.
@@ -147,18 +150,42 @@ fn check_logger(
             "Unable to alter configs of broker loggers with AlterConfigs; use IncrementalAlterConfigs",
         ));
     }
-    check_broker(context, name)?;
+    let node = context.settings.node_id;
+    match name.parse::<i32>() {
+        Ok(id) if id == node => {}
+        Ok(id) => {
+            let text = format!("Unexpected node id. Expected {node}, but received {id}");
+            return Err(invalid(&text));
+        }
+        Err(_) => {
+            let text = format!("Node id must be an integer, but it is: {name}");
+            return Err(invalid(&text));
+        }
+    }
     for (logger, operation) in operations {
-        if matches!(operation, Operation::Append(_) | Operation::Subtract(_)) {
-            let text = "APPEND and SUBTRACT are not allowed for loggers; use SET or DELETE";
-            return Err(invalid(text));
+        let wrong = |text: String| Err((ErrorCode::InvalidConfig, text));
+        match operation {
+            Operation::Append(_) | Operation::Subtract(_) => {
+                let name = operation.name();
+                return Err(invalid(&format!(
+                    "{name} operation is not allowed for the BROKER_LOGGER resource"
+                )));
+            }
+            _ if logger != ROOT_LOGGER => {
+                return wrong(format!("Logger {logger} does not exist!"));
+            }
+            Operation::Set(level) if !LEVELS.contains(&level.as_str()) => {
+                let levels = LEVELS.join(", ");
+                return wrong(format!(
+                    "Cannot set the log level of {logger} to {level} as it is not a supported log level. Valid log levels are {levels}"
+                ));
+            }
+            _ => {
+                return wrong(
+                    "the level of this broker's log is set where it starts: stop it, set the environment variable LOGWAY_LOG, start it again".into(),
+                );
+            }
         }
-        if logger != ROOT_LOGGER {
-            let text = format!("Logger {logger} does not exist!");
-            return Err((ErrorCode::InvalidConfig, text));
-        }
-        let text = "the level of this broker's log is set where it starts (environment variable LOGWAY_LOG)";
-        return Err((ErrorCode::InvalidConfig, text.to_owned()));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use tracing::info;
 use super::Header;
 use super::error::Code;
 use crate::context::Context;
-use crate::metadata::NewPartitions;
+use crate::metadata::{GrowthError, NewPartitions};
 
 /// Gives topics more partitions.
 pub(crate) async fn handle(
@@ -46,6 +46,8 @@ pub(crate) async fn handle(
                         info!(topic = %name, validate_only, "partitions added");
                         result(name, ErrorCode::None, None)
                     }
+                    // Kafka has no text for it, and tools then show their own.
+                    Err(error @ GrowthError::UnknownTopic) => result(name, error.code(), None),
                     Err(error) => result(name, error.code(), Some(error.to_string())),
                 });
             }

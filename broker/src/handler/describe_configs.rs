@@ -29,6 +29,18 @@ pub(super) const ROOT_LOGGER: &str = "root";
 /// are not shown.
 const NO_DEFAULT: [&str; 3] = ["flush.ms", "retention.ms", "segment.ms"];
 
+/// Broker settings in milliseconds that Kafka has no default of, the setting that stands for them then,
+/// and its default.
+const IN_MILLISECONDS: [(&str, &str, &str); 3] = [
+    ("log.retention.ms", "log.retention.hours", "168"),
+    ("log.roll.ms", "log.roll.hours", "168"),
+    (
+        "log.flush.interval.ms",
+        "log.flush.scheduler.interval.ms",
+        "9223372036854775807",
+    ),
+];
+
 /// Answers each resource.
 pub(crate) async fn handle(
     context: &Arc<Context>,
@@ -78,7 +90,9 @@ fn describe(
         }
         other => Err((
             ErrorCode::InvalidRequest,
-            format!("Unsupported resource type: {other}"),
+            format!(
+                "resource type {other} has no settings; ask for topics (2), brokers (4), loggers (8), client metrics (16) or groups (32)"
+            ),
         )),
     };
     let (error, configs) = match configs {
@@ -106,10 +120,7 @@ fn of_topic(
     let image = context.metadata.image();
     let Some(topic) = image.topic(name) else {
         return Err(match crate::metadata::check_topic_name(name) {
-            Ok(()) => (
-                ErrorCode::UnknownTopicOrPartition,
-                "This server does not host this topic-partition.".to_owned(),
-            ),
+            Ok(()) => (ErrorCode::UnknownTopicOrPartition, String::new()),
             Err(error) => (ErrorCode::InvalidTopicException, error.to_string()),
         });
     };
@@ -127,7 +138,8 @@ struct Row<'a> {
     known: Vec<(&'a str, String, Source)>,
     /// What it is without any of these.
     default: Option<String>,
-    kind: Kind,
+    /// None of a setting that this broker does not know.
+    kind: Option<Kind>,
     read_only: bool,
     /// Its value is nobody's business: it may be a password.
     sensitive: bool,
@@ -157,7 +169,7 @@ impl Row<'_> {
             config_source: value.1.code(),
             is_sensitive: sensitive,
             synonyms: synonyms.map(synonym).collect(),
-            config_type: self.kind.code(),
+            config_type: self.kind.map_or(0, Kind::code),
             documentation: detail.documentation.then(|| Text::from(self.doc)),
         }
     }
@@ -169,12 +181,16 @@ fn topic_setting<'a>(in_force: &InForce, topic: &Topic, setting: &'a Setting) ->
     let mut known: Vec<_> = own.into_iter().collect();
     if let Some(name) = setting.broker_name {
         let broker = setting_source::of_broker_all(setting, in_force);
+        let mut in_milliseconds = IN_MILLISECONDS.iter().filter(|_| !broker.is_empty());
+        let stands_for = in_milliseconds.find(|(in_ms, _, _)| *in_ms == name);
         known.extend(
             broker
                 .into_iter()
                 .map(|(value, source)| (name, value, source)),
         );
-        if !NO_DEFAULT.contains(&setting.name) {
+        if let Some((_, other, default)) = stands_for {
+            known.push((other, (*default).to_owned(), Source::Default));
+        } else if !NO_DEFAULT.contains(&setting.name) {
             known.push((name, setting.default.to_owned(), Source::Default));
         }
     }
@@ -182,7 +198,7 @@ fn topic_setting<'a>(in_force: &InForce, topic: &Topic, setting: &'a Setting) ->
         name: setting.name,
         known,
         default: Some(setting.default.to_owned()),
-        kind: setting.kind,
+        kind: Some(setting.kind),
         read_only: false,
         sensitive: false,
         doc: setting.doc,
@@ -242,8 +258,8 @@ fn named_row<'a>(name: &'a str, shown: Option<&BrokerSetting>) -> Row<'a> {
         name,
         known: Vec::new(),
         default: None,
-        kind: shown.map_or(Kind::List(&[]), |setting| setting.kind),
-        read_only: !is_dynamic(name) && shown.is_some(),
+        kind: shown.map(|setting| setting.kind),
+        read_only: !is_dynamic(name),
         sensitive: shown.is_none(),
         doc: shown.map_or("", |setting| setting.doc),
     }
@@ -258,8 +274,16 @@ fn broker_row<'a>(setting: &'a BrokerSetting, in_force: &InForce) -> Row<'a> {
     if setting.value != setting.default {
         known.push((name, setting.value.clone(), Source::BrokerFile));
     }
-    known.push((name, setting.default.clone(), Source::Default));
+    let mut default = Some(setting.default.clone());
+    match IN_MILLISECONDS.iter().find(|(in_ms, _, _)| *in_ms == name) {
+        None => known.push((name, setting.default.clone(), Source::Default)),
+        Some((_, other, value)) if !known.is_empty() => {
+            known.push((other, (*value).to_owned(), Source::Default));
+        }
+        Some(_) => default = None,
+    }
     Row {
+        default,
         known,
         ..named_row(name, Some(setting))
     }
@@ -273,7 +297,9 @@ fn check_node(context: &Context, name: &str) -> Result<(), Refused> {
     Err((
         ErrorCode::InvalidRequest,
         match name.parse::<i32>() {
-            Ok(_) => format!("Unexpected broker id, expected {node}, but received {name}"),
+            Ok(_) => format!(
+                "Unexpected broker id, expected {node} or empty string, but received {name}"
+            ),
             Err(_) => format!("Broker id must be an integer, but it is: {name}"),
         },
     ))
@@ -290,6 +316,13 @@ fn of_logger(
         let text = "Broker id must not be empty".to_owned();
         return Err((ErrorCode::InvalidRequest, text));
     }
+    if let Ok(id) = name.parse::<i32>()
+        && id != context.settings.node_id
+    {
+        let node = context.settings.node_id;
+        let text = format!("Unexpected broker id, expected {node} but received {id}");
+        return Err((ErrorCode::InvalidRequest, text));
+    }
     check_node(context, name)?;
     if !wanted(ROOT_LOGGER) {
         return Ok(Vec::new());
@@ -299,7 +332,7 @@ fn of_logger(
         name: ROOT_LOGGER,
         known: vec![(ROOT_LOGGER, level.to_uppercase(), Source::Logger)],
         default: None,
-        kind: Kind::Word(&[]),
+        kind: Some(Kind::Word(&[])),
         read_only: true,
         sensitive: false,
         doc: "Level of the broker's log.",
@@ -330,12 +363,8 @@ fn of_resource(
         .configuration_keys
         .as_ref()
         .filter(|keys| !keys.is_empty());
-    let settings = settings.iter().filter(|setting| match source {
-        // Kafka shows of client metrics what is set, and no defaults.
-        Source::ClientMetrics => own.is_some_and(|own| own.contains_key(setting.name)),
-        _ => true,
-    });
     let settings = settings
+        .iter()
         .filter(|setting| keys.is_none_or(|keys| keys.iter().any(|key| *key == setting.name)));
     let rows = settings.map(|setting| {
         let value = own.and_then(|own| own.get(setting.name));
@@ -349,7 +378,7 @@ fn of_resource(
             name: setting.name,
             known,
             default: Some(setting.default.to_owned()),
-            kind: setting.kind,
+            kind: Some(setting.kind),
             read_only: false,
             sensitive: false,
             doc: setting.doc,

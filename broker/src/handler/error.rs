@@ -107,9 +107,10 @@ impl Code for CreateTopicError {
     fn code(&self) -> ErrorCode {
         match self {
             CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
-            CreateTopicError::Name(_)
-            | CreateTopicError::Collision { .. }
-            | CreateTopicError::Reserved(_) => ErrorCode::InvalidTopicException,
+            CreateTopicError::Name(_) | CreateTopicError::Collision { .. } => {
+                ErrorCode::InvalidTopicException
+            }
+            CreateTopicError::Reserved(_) => ErrorCode::InvalidRequest,
             CreateTopicError::PartitionsNotPositive | CreateTopicError::TooManyPartitions(_) => {
                 ErrorCode::InvalidPartitions
             }
@@ -141,13 +142,16 @@ impl Code for ResourceError {
         match self {
             ResourceError::Fixed(_)
             | ResourceError::Value { .. }
-            | ResourceError::Metrics(_)
+            | ResourceError::Interval(_)
+            | ResourceError::NoSubscription
+            | ResourceError::UnknownOfMetrics(_)
             | ResourceError::Kind(_) => ErrorCode::InvalidRequest,
             ResourceError::MinIsrOfBroker
             | ResourceError::MinIsrRemoved
             | ResourceError::UnknownOfGroup(_)
             | ResourceError::Group(_)
-            | ResourceError::UnknownOfMetrics(_) => ErrorCode::InvalidConfig,
+            | ResourceError::Pattern(_)
+            | ResourceError::UnknownOfBroker(_) => ErrorCode::InvalidConfig,
         }
     }
 }

@@ -20,10 +20,6 @@ pub(crate) async fn handle(
     header: &Header,
     request: UpdateFeaturesRequest,
 ) -> UpdateFeaturesResponse {
-    if request.feature_updates.is_empty() {
-        let text = "Can not provide empty FeatureUpdates in the request.";
-        return refused(ErrorCode::InvalidRequest, text.to_owned());
-    }
     let asked = request.feature_updates.iter();
     let asked: Vec<_> = asked.map(|update| wanted(update, header.version)).collect();
     let features = context.features.clone();
@@ -72,7 +68,8 @@ fn done(updates: Vec<FeatureUpdateKey>, version: i16) -> UpdateFeaturesResponse 
             .map(|update| UpdatableFeatureResult {
                 feature: update.feature,
                 error_code: ErrorCode::None.code(),
-                error_message: None,
+                // Kafka's text where there is nothing to say.
+                error_message: Some(Text::from(ErrorCode::None.name())),
             })
             .collect(),
         ..UpdateFeaturesResponse::default()

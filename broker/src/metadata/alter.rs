@@ -30,7 +30,7 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// As Kafka's texts name it.
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Operation::Set(_) => "SET",
             Operation::Delete => "DELETE",
@@ -95,10 +95,10 @@ fn alter_other(
         resource_config::list_default(change.kind, key)
     })?;
     if change.name.is_empty() && change.kind != RESOURCE_BROKER {
-        return Err(AlterError::NoName(match change.kind {
-            RESOURCE_GROUP => "group",
-            _ => "client metrics",
-        }));
+        return Err(match change.kind {
+            RESOURCE_GROUP => AlterError::NoName("group"),
+            _ => ResourceError::NoSubscription.into(),
+        });
     }
     let set = change.operations.iter();
     let set = set.filter(|(_, operation)| *operation != Operation::Delete);
@@ -167,6 +167,9 @@ fn wanted(
             Operation::Append(items) | Operation::Subtract(items) => (items, list_default(key)),
         };
         let Some(default) = default else {
+            if change.kind == RESOURCE_BROKER && !resource_config::is_known(key) {
+                return Err(ResourceError::UnknownOfBroker(key.clone()).into());
+            }
             return Err(AlterError::NotAList {
                 operation: operation.name(),
                 key: key.clone(),

@@ -54,7 +54,7 @@ pub(crate) enum CreateTopicError {
     PartitionsNotPositive,
     #[error("Number of partitions {0} is larger than the limit of {PARTITIONS_MAX}.")]
     TooManyPartitions(i32),
-    #[error("Replication factor was set to an invalid non-positive value.")]
+    #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
     ReplicationNotPositive,
     #[error(
         "Unable to replicate the partition {0} time(s): The target replication factor of {0} cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."

@@ -134,15 +134,14 @@ pub(crate) enum QuotaError {
     Combination,
     #[error("{0} is not a valid IP or resolvable host.")]
     Address(String),
-    #[error("Duplicate quota key {key} not updating quota for this entity {entity}")]
-    RepeatedKey { key: String, entity: QuotaEntity },
+    /// An entity, or one of its keys, is named twice: Kafka says the same of both.
     #[error("Ignoring duplicate entity {0}")]
     RepeatedEntity(QuotaEntity),
     #[error("Invalid configuration key {0}")]
     UnknownKey(String),
     #[error("Quota {0} must be greater than 0")]
     NotPositive(String),
-    #[error("Proposed value for {key} is too large for a {width}.")]
+    #[error("Proposed value for {key} is too large for {width}.")]
     TooLarge { key: String, width: &'static str },
     #[error("{0} cannot be a fractional value.")]
     Fraction(String),
@@ -177,8 +176,7 @@ fn alter_entity(
     let mut wanted = HashMap::new();
     for (key, value) in operations {
         if wanted.insert(key, value).is_some() {
-            let key = key.clone();
-            return Err(QuotaError::RepeatedKey { key, entity });
+            return Err(QuotaError::RepeatedEntity(entity));
         }
     }
     if let Some(Some(address)) = entity.0.get(&EntityKind::Ip)
@@ -227,8 +225,8 @@ fn check_entity(parts: &[(String, Option<String>)]) -> Result<QuotaEntity, Quota
 
 fn check_value(key: &str, value: f64, of_address: bool) -> Result<(), QuotaError> {
     let whole = match (key, of_address) {
-        (CONNECTION_CREATION_RATE, true) => Some((f64::from(i32::MAX), "INT")),
-        (PRODUCER_BYTE_RATE | CONSUMER_BYTE_RATE, false) => Some((i64::MAX as f64, "LONG")),
+        (CONNECTION_CREATION_RATE, true) => Some((f64::from(i32::MAX), "an INT")),
+        (PRODUCER_BYTE_RATE | CONSUMER_BYTE_RATE, false) => Some((i64::MAX as f64, "a LONG")),
         (REQUEST_PERCENTAGE | CONTROLLER_MUTATION_RATE, false) => None,
         _ => return Err(QuotaError::UnknownKey(key.to_owned())),
     };

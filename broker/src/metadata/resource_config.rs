@@ -179,7 +179,13 @@ pub(crate) enum ResourceError {
     #[error("Unknown client metrics configuration: {0}")]
     UnknownOfMetrics(String),
     #[error("{0}")]
-    Metrics(String),
+    Interval(String),
+    #[error("Illegal client matching pattern: {0}")]
+    Pattern(String),
+    #[error("Subscription name can't be empty")]
+    NoSubscription,
+    #[error("Unknown config name: {0}")]
+    UnknownOfBroker(String),
     #[error("Unexpected resource type {0}.")]
     Kind(i8),
 }
@@ -282,6 +288,11 @@ fn find(name: &str) -> Option<&'static Dynamic> {
     DYNAMIC.iter().find(|dynamic| dynamic.name == name)
 }
 
+/// Whether a broker has a setting of that name.
+pub(super) fn is_known(name: &str) -> bool {
+    is_dynamic(name) || FIXED.contains(&name)
+}
+
 /// Whether a broker's setting may be set while it runs.
 pub(crate) fn is_dynamic(name: &str) -> bool {
     find(name).is_some() || topic_default(name).is_some()
@@ -309,10 +320,9 @@ fn check_group(change: &Change<'_>) -> Result<(), ResourceError> {
         let Some(setting) = setting_of(GROUP_SETTINGS, name) else {
             continue;
         };
-        topic_config::check_kind(setting.kind, value).map_err(|problem| ResourceError::Value {
-            name: name.clone(),
-            value: value.clone(),
-            problem,
+        topic_config::check_kind(setting.kind, value).map_err(|problem| {
+            let text = format!("Invalid value {value} for configuration {name}: {problem}");
+            ResourceError::Group(text)
         })?;
         let number: i64 = value.parse().unwrap_or(0);
         let bounds = GROUP_BOUNDS.iter().find(|(of, _, _)| of == name);
@@ -353,7 +363,7 @@ fn check_metrics(change: &Change<'_>) -> Result<(), ResourceError> {
         if let Kind::Int { min, max } = setting.kind {
             let number: Option<i64> = value.parse().ok();
             if number.is_none_or(|number| !(min..=max).contains(&number)) {
-                return Err(ResourceError::Metrics(format!(
+                return Err(ResourceError::Interval(format!(
                     "Invalid value {value} for {name}, interval must be between {min} and {max} (1 hour)"
                 )));
             }
@@ -366,9 +376,7 @@ fn check_metrics(change: &Change<'_>) -> Result<(), ResourceError> {
             for pattern in patterns {
                 let key = pattern.split_once('=').map(|(key, _)| key.trim());
                 if !key.is_some_and(|key| MATCHERS.contains(&key)) {
-                    return Err(ResourceError::Metrics(format!(
-                        "Illegal client matching pattern: {pattern}"
-                    )));
+                    return Err(ResourceError::Pattern(pattern.to_owned()));
                 }
             }
         }
@@ -395,7 +403,6 @@ pub(super) fn list_default(kind: i8, name: &str) -> Option<String> {
             }
             None => find(name).map(|found| found.kind),
         },
-        RESOURCE_CLIENT_METRICS => setting_of(METRICS_SETTINGS, name).map(|found| found.kind),
         _ => None,
     };
     found

@@ -86,13 +86,8 @@ fn a_topic_becomes_records_and_the_records_become_the_topic() {
             ("cleanup.policy", "compact,delete"),
         ],
     );
-    let planned = plan::create_topic(
-        &Image::default(),
-        (&PLACEMENT, &in_force()),
-        &asked,
-        id(7),
-    )
-    .unwrap();
+    let planned =
+        plan::create_topic(&Image::default(), (&PLACEMENT, &in_force()), &asked, id(7)).unwrap();
     assert_eq!((planned.partitions, planned.replication), (2, 1));
     let mut image = Image::default();
     for record in &planned.records {
@@ -147,7 +142,6 @@ fn foreign_records_are_errors_not_panics() {
 
 #[test]
 fn every_default_passes_its_own_check() {
-    let settings = Settings::default();
     assert!(
         SETTINGS.is_sorted_by(|one, other| one.name < other.name),
         "`find` searches by halves"
@@ -202,12 +196,8 @@ fn plans_see_what_is_there() {
         ("b-c", false),
         ("__cluster_metadata", true),
     ] {
-        let planned = plan::create_topic(
-            &image,
-            (&PLACEMENT, &in_force()),
-            &topic(name, &[]),
-            id(9),
-        );
+        let planned =
+            plan::create_topic(&image, (&PLACEMENT, &in_force()), &topic(name, &[]), id(9));
         assert_eq!(planned.is_err(), refused, "{name}");
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
+mod admin;
 mod alter;
 mod compaction;
 mod configs;
@@ -18,6 +19,7 @@ mod odd;
 mod odd_batches;
 mod page;
 mod produce;
+mod quotas;
 mod restart;
 mod retention;
 mod topics;
