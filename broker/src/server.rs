@@ -130,7 +130,7 @@ impl Broker {
         let metrics = Metrics::new();
         let storage = {
             let (settings, metrics) = (Arc::clone(&settings), Arc::clone(&metrics));
-            let opening = tokio::task::spawn_blocking(move || Storage::open(settings, metrics));
+            let opening = tokio::task::spawn_blocking(move || Storage::open(&settings, metrics));
             Arc::new(opening.await.map_err(StartError::CutOff)??)
         };
         let kafka_addr = listener.addr();
@@ -336,39 +336,39 @@ fn host_name() -> String {
 }
 
 impl Storage {
-    fn open(settings: Arc<Settings>, metrics: Arc<Metrics>) -> Result<Storage, StartError> {
+    fn open(settings: &Arc<Settings>, metrics: Arc<Metrics>) -> Result<Storage, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(StdDisk::new());
         let data_dir = DataDir::open(Arc::clone(&disk), &settings.data_dir)?;
         let data_dir = Arc::new(Mutex::new(data_dir));
-        let cluster_id = identity::cluster_id(&settings)?;
+        let cluster_id = identity::cluster_id(settings)?;
         let recovery = data_dir.lock().recovery(&metadata_folder());
         let mut open = OpenMetadata::open(&disk, &settings.data_dir, recovery)?;
         note_lowered(&data_dir, &metadata_folder(), &open.log)
             .map_err(|source| StartError::DataDir(source.into()))?;
         open.begin(&features())?;
-        let live = Arc::new(LiveSettings::new(Arc::clone(&settings)));
+        let live = Arc::new(LiveSettings::new(Arc::clone(settings)));
         let partitions = Arc::new(Partitions::new(
             disk,
             Arc::clone(&data_dir),
-            (Arc::clone(&settings), Arc::clone(&live)),
+            (Arc::clone(settings), Arc::clone(&live)),
             Arc::clone(&metrics),
         )?);
         partitions.load(&open.image);
-        let quotas = Arc::new(Quotas::new(&settings));
+        let quotas = Arc::new(Quotas::new(settings));
         quotas.take(&open.image);
         let observers = (Arc::clone(&partitions), Arc::clone(&quotas));
         let metadata = Arc::new(open.start(Box::new(observers))?);
         let keeper = start_keeper(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
-            Arc::clone(&settings),
+            Arc::clone(settings),
             Arc::clone(&metrics),
         )
         .map_err(StartError::Thread)?;
         let cleaner = start_cleaner(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
-            &settings,
+            settings,
             metrics,
         )
         .map_err(StartError::Thread)?;

@@ -21,14 +21,12 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Asks, and notes what `shown` makes of the answer.
-    pub(crate) async fn ask<R: Request>(
+    pub(crate) async fn ask<R: Request + Debug>(
         &mut self,
         version: i16,
         request: &R,
         shown: impl FnOnce(R::Response) -> Vec<String>,
-    ) where
-        R: Debug,
-    {
+    ) {
         let said = match self.at.ask(version, request).await {
             Some(answer) => {
                 let mut lines = shown(answer);

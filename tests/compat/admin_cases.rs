@@ -34,8 +34,11 @@ pub(crate) fn all() -> Vec<Case> {
     vec![
         Box::new(|asked| Box::pin(topics(asked))),
         Box::new(|asked| Box::pin(partitions(asked))),
-        Box::new(|asked| Box::pin(placement(asked))),
-        Box::new(|asked| Box::pin(descriptions(asked))),
+        Box::new(|asked| Box::pin(elections(asked))),
+        Box::new(|asked| Box::pin(reassignments(asked))),
+        Box::new(|asked| Box::pin(log_dirs(asked))),
+        Box::new(|asked| Box::pin(topic_partitions(asked))),
+        Box::new(|asked| Box::pin(quorum(asked))),
         Box::new(|asked| Box::pin(features(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas_described(asked))),
@@ -129,9 +132,12 @@ async fn topics(asked: &mut Asked) {
         .await;
 }
 
+/// Topic, count, and the brokers of each new partition.
+type Growth = (&'static str, i32, Option<&'static [&'static [i32]]>);
+
 async fn partitions(asked: &mut Asked) {
-    let one: &[&[i32]] = &[&[1]];
-    let cases: &[(&str, i32, Option<&[&[i32]]>)] = &[
+    let one: &'static [&'static [i32]] = &[&[1]];
+    let cases: &[Growth] = &[
         ("a", 3, None),
         ("a", 2, None),
         ("a", 0, None),
@@ -191,7 +197,7 @@ async fn grow(asked: &mut Asked, topics: Vec<CreatePartitionsTopic>, validate_on
     }
 }
 
-async fn placement(asked: &mut Asked) {
+async fn elections(asked: &mut Asked) {
     let some: &[(&str, &[i32])] = &[("a", &[0, 1, 99, -1]), ("missing", &[0])];
     for (election_type, topics) in [(0, Some(some)), (1, Some(some)), (0, Some(&[])), (0, None)] {
         let topics = topics.map(|topics| {
@@ -222,6 +228,9 @@ async fn placement(asked: &mut Asked) {
             })
             .await;
     }
+}
+
+async fn reassignments(asked: &mut Asked) {
     let cases: &[(&str, i32, Option<&[i32]>)] = &[
         ("a", 0, Some(&[1])),
         ("a", 0, Some(&[2])),
@@ -270,7 +279,7 @@ async fn placement(asked: &mut Asked) {
     }
 }
 
-async fn descriptions(asked: &mut Asked) {
+async fn log_dirs(asked: &mut Asked) {
     let some = DescribableLogDirTopic {
         topic: Text::from("a"),
         partitions: vec![0, 2, 99],
@@ -289,7 +298,13 @@ async fn descriptions(asked: &mut Asked) {
             })
             .await;
     }
-    let cases: &[(&[&str], i32, Option<(&str, i32)>)] = &[
+}
+
+/// Topics, most partitions of an answer, and the cursor.
+type Page = (&'static [&'static str], i32, Option<(&'static str, i32)>);
+
+async fn topic_partitions(asked: &mut Asked) {
+    let cases: &[Page] = &[
         (&[], 2000, None),
         (&[], 2, None),
         (&[], 2, Some(("a", 2))),
@@ -323,6 +338,9 @@ async fn descriptions(asked: &mut Asked) {
             })
             .await;
     }
+}
+
+async fn quorum(asked: &mut Asked) {
     for (topic_name, partition_index) in [
         ("__cluster_metadata", 0),
         ("__cluster_metadata", 1),
@@ -351,8 +369,11 @@ async fn descriptions(asked: &mut Asked) {
     }
 }
 
+/// Feature, level and kind of each update, and whether it is only tried.
+type Updates = (&'static [(&'static str, i16, i8)], bool);
+
 async fn features(asked: &mut Asked) {
-    let cases: &[(&[(&str, i16, i8)], bool)] = &[
+    let cases: &[Updates] = &[
         (&[("metadata.version", 30, 1)], false),
         (&[("metadata.version", 1, 2)], false),
         (&[("metadata.version", 29, 1)], false),

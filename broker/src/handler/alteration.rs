@@ -180,7 +180,9 @@ fn check_logger(
                     "Cannot set the log level of {logger} to {level} as it is not a supported log level. Valid log levels are {levels}"
                 ));
             }
-            _ => {
+            // It is what it was when the broker started.
+            Operation::Delete => {}
+            Operation::Set(_) => {
                 return wrong(
                     "the level of this broker's log is set where it starts: stop it, set the environment variable LOGWAY_LOG, start it again".into(),
                 );

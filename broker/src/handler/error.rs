@@ -110,14 +110,14 @@ impl Code for CreateTopicError {
             CreateTopicError::Name(_) | CreateTopicError::Collision { .. } => {
                 ErrorCode::InvalidTopicException
             }
-            CreateTopicError::Reserved(_) => ErrorCode::InvalidRequest,
             CreateTopicError::PartitionsNotPositive | CreateTopicError::TooManyPartitions(_) => {
                 ErrorCode::InvalidPartitions
             }
             CreateTopicError::ReplicationNotPositive | CreateTopicError::ReplicationTooHigh(_) => {
                 ErrorCode::InvalidReplicationFactor
             }
-            CreateTopicError::AssignmentWithReplication
+            CreateTopicError::Reserved(_)
+            | CreateTopicError::AssignmentWithReplication
             | CreateTopicError::AssignmentWithPartitions => ErrorCode::InvalidRequest,
             CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             CreateTopicError::Setting(_) => ErrorCode::InvalidConfig,

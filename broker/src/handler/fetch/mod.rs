@@ -54,7 +54,7 @@ pub(super) async fn handle(
     let round = wait(context, &request, reading, limits, begun.is_session()).await;
     let silence = context.quotas.fetched(header.client(), round.bytes);
     if !silence.is_zero() {
-        return withhold(context, header, &begun, round, silence);
+        return withhold(context, header, &begun, &round, silence);
     }
     context.metrics.fetched_bytes.inc_by(round.bytes as u64);
     let mut answer = Answer::new(context, limits);
@@ -82,7 +82,7 @@ fn withhold(
     context: &Arc<Context>,
     header: &Header,
     begun: &Begun,
-    round: Round,
+    round: &Round,
     silence: Duration,
 ) -> Reply {
     let mut session_id = 0;
