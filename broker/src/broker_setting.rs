@@ -4,9 +4,9 @@
 
 use logway_config::broker::Broker as Settings;
 
-use crate::metadata::{Kind, SETTINGS, default_of};
+use crate::metadata::{InForce, Kind, SETTINGS, broker_value};
 
-/// One broker setting with its value now.
+/// One broker setting with the value of the settings file.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerSetting {
     pub(crate) name: &'static str,
@@ -27,7 +27,8 @@ const LONG: Kind = Kind::Long {
 const TEXT: Kind = Kind::List(&[]);
 
 /// All settings in the order of their names.
-pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
+pub(crate) fn all(in_force: &InForce) -> Vec<BrokerSetting> {
+    let settings = &in_force.file;
     let defaults = Settings::default();
     let mut all: Vec<BrokerSetting> = own(settings)
         .into_iter()
@@ -46,7 +47,8 @@ pub(crate) fn all(settings: &Settings) -> Vec<BrokerSetting> {
         if let Some(name) = setting.broker_name {
             all.push(BrokerSetting {
                 name,
-                value: default_of(setting, settings),
+                value: broker_value(setting, in_force)
+                    .unwrap_or_else(|| setting.default.to_owned()),
                 default: setting.default.to_owned(),
                 kind: setting.kind,
                 doc: setting.doc,
@@ -105,6 +107,8 @@ fn own(s: &Settings) -> Vec<Row> {
         ("process.roles", "broker,controller".into(), TEXT, "What this node does."),
         ("producer.id.expiration.ms", s.producer_id_expiration_ms.to_string(), INT, "Time after which an idle producer's sequences are forgotten."),
         ("queued.max.request.bytes", s.queued_max_bytes.to_string(), LONG, "Bytes of requests read and not yet answered."),
+        ("quota.window.num", s.quota_window_num.to_string(), INT, "Windows that the rates of client quotas are measured over."),
+        ("quota.window.size.seconds", s.quota_window_size_seconds.to_string(), INT, "Length of such a window."),
         ("transaction.abort.timed.out.transaction.cleanup.interval.ms", s.transaction_abort_timed_out_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactions past their timeout."),
         ("transaction.max.timeout.ms", s.transaction_max_timeout_ms.to_string(), INT, "Longest timeout a transactional producer may ask for."),
         ("transaction.remove.expired.transaction.cleanup.interval.ms", s.transaction_remove_expired_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactional ids to forget."),

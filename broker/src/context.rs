@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::group::GroupCoordinator;
 use crate::handler::FetchSessions;
-use crate::metadata::{Metadata, ProducerIds, Topics};
+use crate::metadata::{Features, LiveSettings, Metadata, ProducerIds, Topics};
 use crate::metrics::Metrics;
 use crate::net::{Admission, ByteBudget};
 use crate::partition::Partitions;
+use crate::quota::Quotas;
 use crate::transaction::TransactionCoordinator;
 
 /// Where clients are told to connect to.
@@ -26,7 +27,12 @@ pub(crate) struct Endpoint {
 /// Everything handlers work with.
 #[derive(Debug)]
 pub(crate) struct Context {
+    /// The settings file.
     pub(crate) settings: Arc<Settings>,
+    /// The settings that may change while running, as they are now.
+    pub(crate) live: Arc<LiveSettings>,
+    pub(crate) features: Features,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) endpoint: Endpoint,
     pub(crate) cluster_id: Arc<str>,
     pub(crate) metadata: Arc<Metadata>,

@@ -20,6 +20,7 @@ mod offsets_log;
 mod open_files;
 mod partition;
 mod patient_sync;
+mod quota;
 mod random;
 mod server;
 mod setting_source;

@@ -18,11 +18,11 @@ use tracing::{error, info, warn};
 
 use crate::context::{Context, Endpoint};
 use crate::group::GroupCoordinator;
-use crate::handler::FetchSessions;
+use crate::handler::{FetchSessions, features};
 use crate::http::HttpPage;
 use crate::identity::{self, IdentityError};
 use crate::metadata::{
-    Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics, metadata_folder,
+    LiveSettings, Metadata, MetadataOpenError, OpenMetadata, ProducerIds, Topics, metadata_folder,
 };
 use crate::metrics::Metrics;
 use crate::net::{Admission, ByteBudget, Listener};
@@ -31,6 +31,7 @@ use crate::open_files;
 use crate::partition::{
     Background, Partitions, PartitionsError, note_lowered, start_cleaner, start_keeper,
 };
+use crate::quota::Quotas;
 use crate::transaction::{TransactionCoordinator, TransactionLog};
 use crate::transaction_log::TransactionPartitions;
 
@@ -93,6 +94,8 @@ pub struct Broker {
 #[derive(Debug)]
 struct Storage {
     metadata: Arc<Metadata>,
+    live: Arc<LiveSettings>,
+    quotas: Arc<Quotas>,
     partitions: Arc<Partitions>,
     keeper: Background,
     cleaner: Option<Background>,
@@ -129,7 +132,7 @@ impl Broker {
         let metrics = Metrics::new();
         let storage = {
             let (settings, metrics) = (Arc::clone(&settings), Arc::clone(&metrics));
-            let opening = tokio::task::spawn_blocking(move || Storage::open(settings, metrics));
+            let opening = tokio::task::spawn_blocking(move || Storage::open(&settings, metrics));
             Arc::new(opening.await.map_err(StartError::CutOff)??)
         };
         let kafka_addr = listener.addr();
@@ -295,13 +298,16 @@ fn context(
         cutting: CancellationToken::new(),
         idle_max: Duration::from_millis(settings.connections_max_idle_ms),
         stall_max: STALL_MAX.min(Duration::from_millis(settings.connections_max_idle_ms)),
-        admission: admission(settings),
+        admission: admission(settings, &storage.live),
         settings: Arc::clone(settings),
+        live: Arc::clone(&storage.live),
+        features: features(),
+        quotas: Arc::clone(&storage.quotas),
     })
 }
 
 /// Bounds on connections: the settings', and what the process may open.
-fn admission(settings: &Settings) -> Admission {
+fn admission(settings: &Settings, live: &Arc<LiveSettings>) -> Admission {
     let limit = open_files::limit();
     let room = open_files::connections_max(limit);
     if usize::try_from(settings.max_connections).is_ok_and(|asked| asked > room) {
@@ -311,7 +317,7 @@ fn admission(settings: &Settings) -> Admission {
             "max_connections is more than the limit of {limit} open files leaves room for (ulimit -n)"
         );
     }
-    Admission::new(settings, room)
+    Admission::new(Arc::clone(live), room)
 }
 
 /// What clients are told: the advertised address, else the one listened on.
@@ -353,27 +359,32 @@ fn host_name() -> String {
 }
 
 impl Storage {
-    fn open(settings: Arc<Settings>, metrics: Arc<Metrics>) -> Result<Storage, StartError> {
+    fn open(settings: &Arc<Settings>, metrics: Arc<Metrics>) -> Result<Storage, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(StdDisk::new());
         let data_dir = DataDir::open(Arc::clone(&disk), &settings.data_dir)?;
         let data_dir = Arc::new(Mutex::new(data_dir));
-        let cluster_id = identity::cluster_id(&settings)?;
+        let cluster_id = identity::cluster_id(settings)?;
         let recovery = data_dir.lock().recovery(&metadata_folder());
-        let open = OpenMetadata::open(&disk, &settings.data_dir, recovery)?;
+        let mut open = OpenMetadata::open(&disk, &settings.data_dir, recovery)?;
         note_lowered(&data_dir, &metadata_folder(), &open.log)
             .map_err(|source| StartError::DataDir(source.into()))?;
+        open.begin(&features())?;
+        let live = Arc::new(LiveSettings::new(Arc::clone(settings)));
         let partitions = Arc::new(Partitions::new(
             disk,
             Arc::clone(&data_dir),
-            Arc::clone(&settings),
+            (Arc::clone(settings), Arc::clone(&live)),
             Arc::clone(&metrics),
         )?);
         partitions.load(&open.image);
-        let metadata = Arc::new(open.start(Box::new(Arc::clone(&partitions)))?);
+        let quotas = Arc::new(Quotas::new(settings));
+        quotas.take(&open.image);
+        let observers = (Arc::clone(&partitions), Arc::clone(&quotas));
+        let metadata = Arc::new(open.start(Box::new(observers))?);
         let keeper = start_keeper(
             Arc::clone(&partitions),
             Arc::clone(&data_dir),
-            Arc::clone(&settings),
+            Arc::clone(settings),
             Arc::clone(&metrics),
         )
         .map_err(StartError::Thread)?;
@@ -386,6 +397,8 @@ impl Storage {
         .map_err(StartError::Thread)?;
         Ok(Storage {
             metadata,
+            live,
+            quotas,
             partitions,
             keeper,
             cleaner,

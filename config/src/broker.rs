@@ -123,6 +123,10 @@ pub struct Broker {
     /// Fetch sessions kept at once; clients without one name all partitions in every fetch
     /// (Kafka: `max.incremental.fetch.session.cache.slots`). Default 1000.
     pub max_incremental_fetch_session_cache_slots: i32,
+    /// Windows that the rates of client quotas are measured over. Default 11.
+    pub quota_window_num: i32,
+    /// Length of such a window in seconds. Default 1.
+    pub quota_window_size_seconds: i32,
     /// Milliseconds after which an idle producer's sequence state is forgotten. Default 86400000 (1 day).
     #[serde(deserialize_with = "quantity::ms")]
     pub producer_id_expiration_ms: u64,
@@ -349,6 +353,12 @@ impl Broker {
             self.max_incremental_fetch_session_cache_slots,
             0..=i32::MAX,
         )?;
+        within("quota_window_num", self.quota_window_num, 1..=3600)?;
+        within(
+            "quota_window_size_seconds",
+            self.quota_window_size_seconds,
+            1..=3600,
+        )?;
         within(
             "producer_id_expiration_ms",
             self.producer_id_expiration_ms,
@@ -421,6 +431,8 @@ impl Default for Broker {
             queued_max_bytes: 268_435_456,
             fetch_max_bytes: 57_671_680,
             max_incremental_fetch_session_cache_slots: 1000,
+            quota_window_num: 11,
+            quota_window_size_seconds: 1,
             producer_id_expiration_ms: 86_400_000,
         }
     }

@@ -52,6 +52,17 @@ macro_rules! is_ignorable {
     };
 }
 
+/// Sets the field if it is the one that tells a client to be silent; whether it is.
+macro_rules! set_throttle {
+    ($this:ident, $value:ident, throttle_time_ms) => {{
+        $this.throttle_time_ms = $value;
+        true
+    }};
+    ($this:ident, $value:ident, $other:ident) => {
+        false
+    };
+}
+
 /// Structures with their fields; see the module's text.
 macro_rules! fields {
     ($(
@@ -141,6 +152,11 @@ macro_rules! fields {
                     )?)*
                 }
                 Ok(())
+            }
+
+            fn set_throttle_time_ms(&mut self, _throttle_time_ms: i32) -> bool {
+                let _this = self;
+                false $(| set_throttle!(_this, _throttle_time_ms, $field))*
             }
 
             fn decode(

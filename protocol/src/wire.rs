@@ -24,6 +24,12 @@ pub trait Wire: Sized {
     fn is_null(&self) -> bool {
         false
     }
+
+    /// Tells the client to be silent for that long, where the value has a place for it: a response
+    /// with a field `throttle_time_ms`. Whether it has.
+    fn set_throttle_time_ms(&mut self, _throttle_time_ms: i32) -> bool {
+        false
+    }
 }
 
 /// Marks structures, of which arrays and nullable fields may be made.

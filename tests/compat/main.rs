@@ -8,6 +8,9 @@
     reason = "a seed, or what was not run, belongs in the test's output"
 )]
 
+mod admin;
+mod admin_cases;
+mod admin_settings;
 mod alter_configs;
 mod compaction;
 mod dump;

@@ -2,20 +2,27 @@
 //! order of faults. Invariant: a resource has one verdict, and its settings change all or not at all.
 //! Step 7 of the hallway.
 //!
-//! Topics change while the broker runs. A broker's settings come from its file: setting one is
-//! refused as Kafka refuses those that it cannot change, resetting one does nothing, as none is set.
+//! Which settings a resource may have is decided where changes are ordered, in `metadata`. The level
+//! of the broker's log is given where it starts: setting it here is refused.
 
 use std::collections::{HashMap, HashSet};
 
 use logway_protocol::{ErrorCode, Text};
 use tracing::info;
 
+use super::describe_configs::ROOT_LOGGER;
 use super::error::Code;
 use crate::context::Context;
-use crate::metadata::{Operation, RESOURCE_BROKER, RESOURCE_TOPIC, TopicChange};
+use crate::metadata::{
+    ConfigChange, Operation, RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP,
+    RESOURCE_TOPIC,
+};
 
-/// Kafka's other resource types, which this broker has no settings for.
-const OTHERS: [(i8, &str); 3] = [(8, "BROKER_LOGGER"), (16, "CLIENT_METRICS"), (32, "GROUP")];
+/// Kafka's number of the resource type "broker logger".
+const RESOURCE_BROKER_LOGGER: i8 = 8;
+
+/// Kafka's levels of loggers.
+const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
 
 /// Why a resource is refused.
 pub(super) type Refused = (ErrorCode, String);
@@ -82,7 +89,7 @@ pub(super) async fn run(
         });
     }
     if !changes.is_empty() {
-        let outcome = alter_topics(context, changes, validate_only).await;
+        let outcome = alter_resources(context, changes, validate_only).await;
         for (place, verdict) in places.into_iter().zip(outcome) {
             if let Some(at) = verdicts.get_mut(place) {
                 *at = verdict;
@@ -92,68 +99,111 @@ pub(super) async fn run(
     verdicts
 }
 
-/// What the resource's topic is to become, if it is a topic.
-fn judge(context: &Context, asked: Alteration) -> Result<Option<TopicChange>, Refused> {
+/// What the resource is to become, if something changes.
+fn judge(context: &Context, asked: Alteration) -> Result<Option<ConfigChange>, Refused> {
     let operations = asked.operations?;
     match asked.resource_type {
-        RESOURCE_TOPIC => Ok(Some(TopicChange {
-            topic: asked.resource_name,
-            operations,
-            replaces_all: asked.replaces_all,
-        })),
-        RESOURCE_BROKER => judge_broker(context, &asked.resource_name, &operations).map(|()| None),
-        other => Err(match OTHERS.iter().find(|(code, _)| *code == other) {
-            Some((_, name)) => invalid(&format!("This broker has no settings of type {name}")),
-            None => invalid(&format!("Unknown resource type {other}")),
-        }),
+        RESOURCE_TOPIC | RESOURCE_GROUP | RESOURCE_CLIENT_METRICS => {}
+        RESOURCE_BROKER => check_broker(context, &asked.resource_name)?,
+        RESOURCE_BROKER_LOGGER => {
+            check_logger(
+                context,
+                (&asked.resource_name, asked.replaces_all),
+                &operations,
+            )?;
+            return Ok(None);
+        }
+        other => return Err(invalid(&format!("Unknown resource type {other}"))),
+    }
+    Ok(Some(ConfigChange {
+        kind: asked.resource_type,
+        name: asked.resource_name,
+        operations,
+        replaces_all: asked.replaces_all,
+    }))
+}
+
+/// A broker's number, or nothing for all brokers.
+fn check_broker(context: &Context, name: &str) -> Result<(), Refused> {
+    let node = context.settings.node_id;
+    if name.is_empty() {
+        return Ok(());
+    }
+    match name.parse::<i32>() {
+        Ok(id) if id == node => Ok(()),
+        Ok(_) => Err(invalid(&format!(
+            "Unexpected broker id, expected {node}, but received {name}"
+        ))),
+        Err(_) => Err(invalid(&format!(
+            "Node id must be an integer, but it is: {name}"
+        ))),
     }
 }
 
-fn judge_broker(
+fn check_logger(
     context: &Context,
-    name: &str,
+    (name, replaces_all): (&str, bool),
     operations: &[(String, Operation)],
 ) -> Result<(), Refused> {
+    if replaces_all {
+        return Err(invalid(
+            "Unable to alter configs of broker loggers with AlterConfigs; use IncrementalAlterConfigs",
+        ));
+    }
     let node = context.settings.node_id;
-    // The empty name stands for all brokers.
-    if !name.is_empty() {
-        match name.parse::<i32>() {
-            Ok(id) if id == node => {}
-            Ok(_) => {
-                let text = format!("Unexpected broker id, expected {node}, but received {name}");
-                return Err(invalid(&text));
+    match name.parse::<i32>() {
+        Ok(id) if id == node => {}
+        Ok(id) => {
+            let text = format!("Unexpected node id. Expected {node}, but received {id}");
+            return Err(invalid(&text));
+        }
+        Err(_) => {
+            let text = format!("Node id must be an integer, but it is: {name}");
+            return Err(invalid(&text));
+        }
+    }
+    for (logger, operation) in operations {
+        let wrong = |text: String| Err((ErrorCode::InvalidConfig, text));
+        match operation {
+            Operation::Append(_) | Operation::Subtract(_) => {
+                let name = operation.name();
+                return Err(invalid(&format!(
+                    "{name} operation is not allowed for the BROKER_LOGGER resource"
+                )));
             }
-            Err(_) => {
-                let text = format!("Node id must be an integer, but it is: {name}");
-                return Err(invalid(&text));
+            _ if logger != ROOT_LOGGER => {
+                return wrong(format!("Logger {logger} does not exist!"));
+            }
+            Operation::Set(level) if !LEVELS.contains(&level.as_str()) => {
+                let levels = LEVELS.join(", ");
+                return wrong(format!(
+                    "Cannot set the log level of {logger} to {level} as it is not a supported log level. Valid log levels are {levels}"
+                ));
+            }
+            // It is what it was when the broker started.
+            Operation::Delete => {}
+            Operation::Set(_) => {
+                return wrong(
+                    "the level of this broker's log is set where it starts: stop it, set the environment variable LOGWAY_LOG, start it again".into(),
+                );
             }
         }
     }
-    let set = operations
-        .iter()
-        .filter(|(_, does)| *does != Operation::Delete);
-    let set: Vec<&str> = set.map(|(name, _)| name.as_str()).collect();
-    if set.is_empty() {
-        return Ok(());
-    }
-    let names = set.join(", ");
-    Err(invalid(&format!(
-        "Cannot update these configs dynamically: {names}. A broker's settings are those of its file"
-    )))
+    Ok(())
 }
 
-async fn alter_topics(
+async fn alter_resources(
     context: &Context,
-    changes: Vec<TopicChange>,
+    changes: Vec<ConfigChange>,
     validate_only: bool,
 ) -> Vec<Verdict> {
-    let names: Vec<String> = changes.iter().map(|change| change.topic.clone()).collect();
+    let names: Vec<String> = changes.iter().map(|change| change.name.clone()).collect();
     match context.topics.alter(changes, validate_only).await {
         Ok(verdicts) => {
             let verdicts = names.iter().zip(verdicts);
-            let verdicts = verdicts.map(|(topic, verdict)| match verdict {
+            let verdicts = verdicts.map(|(resource, verdict)| match verdict {
                 Ok(()) => {
-                    info!(topic, validate_only, "settings of a topic altered");
+                    info!(resource, validate_only, "settings of a resource altered");
                     (ErrorCode::None, None)
                 }
                 Err(error) => (error.code(), Some(Text::from(error.to_string()))),

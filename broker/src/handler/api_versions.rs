@@ -1,17 +1,20 @@
 //! ApiVersions 0-4: what this broker speaks. Unknown versions get the version-0 answer with
-//! UNSUPPORTED_VERSION and the list (KIP-511). v3 adds the features, which `feature` lists.
+//! UNSUPPORTED_VERSION and the list (KIP-511). Features are those whose APIs are served.
 
 use std::sync::Arc;
 
-use logway_protocol::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use logway_protocol::{ApiKey, ErrorCode};
+use logway_protocol::message::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use logway_protocol::{ApiKey, ErrorCode, Text};
 
-use super::{Header, SERVED, feature};
+use super::{Header, SERVED};
 use crate::context::Context;
+use crate::metadata::Features;
 
 /// Answers the list of APIs.
 pub(crate) async fn handle(
-    _context: &Arc<Context>,
+    context: &Arc<Context>,
     header: &Header,
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
@@ -30,13 +33,38 @@ pub(crate) async fn handle(
             ..ApiVersionsResponse::default()
         };
     }
+    let image = context.metadata.image();
+    let supported = context.features.all().iter();
+    let supported = supported.filter(|feature| header.version >= 4 || feature.min > 0);
+    let finalized = image.features().iter();
     ApiVersionsResponse {
         api_keys: api_keys(),
-        supported_features: feature::supported(header.version),
-        finalized_features_epoch: feature::EPOCH,
-        finalized_features: feature::finalized(),
+        supported_features: supported
+            .map(|feature| SupportedFeatureKey {
+                name: Text::from(feature.name),
+                min_version: feature.min,
+                max_version: feature.max,
+            })
+            .collect(),
+        finalized_features_epoch: image.end_offset() - 1,
+        finalized_features: finalized
+            .map(|(name, level)| FinalizedFeatureKey {
+                name: Text::from(name),
+                max_version_level: *level,
+                min_version_level: *level,
+            })
+            .collect(),
         ..ApiVersionsResponse::default()
     }
+}
+
+/// The features whose APIs this broker serves.
+pub(crate) fn features() -> Features {
+    let serves = |api: ApiKey| SERVED.contains(&api);
+    Features::new(
+        serves(ApiKey::ConsumerGroupHeartbeat),
+        serves(ApiKey::AddPartitionsToTxn) && serves(ApiKey::EndTxn),
+    )
 }
 
 /// The answer to a version this broker does not speak; the caller writes it in version 0.

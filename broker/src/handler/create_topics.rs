@@ -101,8 +101,9 @@ fn result(context: &Context, name: Text, created: &CreatedTopic) -> CreatableTop
 }
 
 fn configs(context: &Context, own: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
+    let in_force = context.live.get();
     let describe = |setting| {
-        let (value, source) = setting_source::of_topic(setting, own, &context.settings);
+        let (value, source) = setting_source::of_topic(setting, own, &in_force);
         CreatableTopicConfigs {
             name: Text::from(setting.name),
             value: Some(Text::from(value)),

@@ -6,7 +6,10 @@ use logway_journal::ReadError;
 use logway_protocol::ErrorCode;
 use logway_protocol::walk::Missed;
 
-use crate::metadata::{AlterError, CreateTopicError, DeleteTopicError, MetadataError, TopicError};
+use crate::metadata::{
+    AlterError, CreateTopicError, DeleteTopicError, FeatureError, GrowthError, MetadataError,
+    QuotaError, ReassignmentError, ResourceError, TopicError,
+};
 use crate::partition::{
     AppendError, Availability, BatchRefusal, DeleteRecordsError, SequenceError,
 };
@@ -103,16 +106,17 @@ impl Code for CreateTopicError {
     fn code(&self) -> ErrorCode {
         match self {
             CreateTopicError::Exists(_) => ErrorCode::TopicAlreadyExists,
-            CreateTopicError::Name(_)
-            | CreateTopicError::Collision { .. }
-            | CreateTopicError::Reserved(_) => ErrorCode::InvalidTopicException,
+            CreateTopicError::Name(_) | CreateTopicError::Collision { .. } => {
+                ErrorCode::InvalidTopicException
+            }
             CreateTopicError::PartitionsNotPositive | CreateTopicError::TooManyPartitions(_) => {
                 ErrorCode::InvalidPartitions
             }
             CreateTopicError::ReplicationNotPositive | CreateTopicError::ReplicationTooHigh(_) => {
                 ErrorCode::InvalidReplicationFactor
             }
-            CreateTopicError::AssignmentWithReplication
+            CreateTopicError::Reserved(_)
+            | CreateTopicError::AssignmentWithReplication
             | CreateTopicError::AssignmentWithPartitions => ErrorCode::InvalidRequest,
             CreateTopicError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
             CreateTopicError::Setting(_) => ErrorCode::InvalidConfig,
@@ -123,11 +127,74 @@ impl Code for CreateTopicError {
 impl Code for AlterError {
     fn code(&self) -> ErrorCode {
         match self {
-            AlterError::NoName => ErrorCode::InvalidRequest,
+            AlterError::NoName(_) => ErrorCode::InvalidRequest,
             AlterError::Name(_) => ErrorCode::InvalidTopicException,
             AlterError::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
             AlterError::NotAList { .. } | AlterError::Setting(_) => ErrorCode::InvalidConfig,
+            AlterError::Resource(error) => error.code(),
         }
+    }
+}
+
+impl Code for ResourceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ResourceError::Fixed(_)
+            | ResourceError::Value { .. }
+            | ResourceError::Interval(_)
+            | ResourceError::NoSubscription
+            | ResourceError::UnknownOfMetrics(_)
+            | ResourceError::Kind(_) => ErrorCode::InvalidRequest,
+            ResourceError::MinIsrOfBroker
+            | ResourceError::MinIsrRemoved
+            | ResourceError::UnknownOfGroup(_)
+            | ResourceError::Group(_)
+            | ResourceError::Pattern(_)
+            | ResourceError::UnknownOfBroker(_) => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+impl Code for GrowthError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            GrowthError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
+            GrowthError::SameCount(_) | GrowthError::Fewer { .. } | GrowthError::TooMany(_) => {
+                ErrorCode::InvalidPartitions
+            }
+            GrowthError::AssignmentCount { .. } | GrowthError::Assignment(_) => {
+                ErrorCode::InvalidReplicaAssignment
+            }
+        }
+    }
+}
+
+impl Code for ReassignmentError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            ReassignmentError::UnknownTopic(_) | ReassignmentError::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            ReassignmentError::NoneInProgress => ErrorCode::NoReassignmentInProgress,
+            ReassignmentError::Assignment(_) => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl Code for FeatureError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            FeatureError::Update { .. } | FeatureError::Metadata { .. } => {
+                ErrorCode::InvalidUpdateVersion
+            }
+            FeatureError::Repeated(_) => ErrorCode::InvalidRequest,
+        }
+    }
+}
+
+impl Code for QuotaError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidRequest
     }
 }
 

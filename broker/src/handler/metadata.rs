@@ -18,7 +18,7 @@ use crate::metadata::{Image, Topic};
 
 /// What everybody may do with a topic without an authorizer: read, write, create, delete, alter,
 /// describe, describe and alter configs.
-const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 
 /// Answers the cluster and the topics asked for.
 pub(crate) async fn handle(
@@ -120,10 +120,18 @@ fn missing(code: ErrorCode, name: Option<Text>, topic_id: Uuid) -> MetadataRespo
     }
 }
 
-fn describe(context: &Context, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
+/// So many partitions of a topic, from the first one named.
+pub(super) fn described(
+    context: &Context,
+    topic: &Topic,
+    first: usize,
+    count: usize,
+) -> Vec<MetadataResponsePartition> {
     let local = context.partitions.of_topic(&topic.name);
-    let partitions = (0..)
+    (0..)
         .zip(&topic.partitions)
+        .skip(first)
+        .take(count)
         .map(|(index, info)| {
             // A partition whose log could not be opened has no leader; one whose writer stopped
             // still serves reads and keeps its leader.
@@ -154,7 +162,11 @@ fn describe(context: &Context, topic: &Topic, with_operations: bool) -> Metadata
                 },
             }
         })
-        .collect();
+        .collect()
+}
+
+fn describe(context: &Context, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
+    let partitions = described(context, topic, 0, usize::MAX);
     MetadataResponseTopic {
         error_code: ErrorCode::None.code(),
         name: Some(Text::from(&*topic.name)),

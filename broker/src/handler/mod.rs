@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use logway_protocol::codec::Decoder;
@@ -14,26 +15,34 @@ use tracing::error;
 
 use crate::context::Context;
 use crate::net::{BytePermit, Part};
+use crate::quota::{RequestTime, Silence, timed};
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alteration;
 mod api_versions;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
+mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 pub(crate) mod error;
-mod feature;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -41,8 +50,10 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod list_transactions;
 mod metadata;
 mod offset_commit;
@@ -53,8 +64,10 @@ mod produce;
 mod refusal;
 mod sync_group;
 mod txn_offset_commit;
+mod update_features;
 mod write_txn_markers;
 
+pub(crate) use api_versions::features;
 pub(crate) use fetch::FetchSessions;
 pub(crate) use refusal::Refusal;
 
@@ -66,6 +79,30 @@ pub(crate) struct Header {
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<Text>,
     pub(crate) peer: SocketAddr,
+    /// Bytes of the request, as quotas count them.
+    pub(crate) bytes: usize,
+    silence: Arc<Silence>,
+    /// None if nobody's request time is limited.
+    time: Option<Arc<RequestTime>>,
+}
+
+impl Header {
+    /// The client id as quotas know it.
+    pub(crate) fn client(&self) -> &str {
+        self.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// Counts the request's time and silences the connection for as long as that or `so_far` asks:
+    /// what to tell the client, in milliseconds.
+    fn silence(&self, context: &Context, so_far: Duration) -> i32 {
+        let asked = self.time.as_ref().map(|time| {
+            let took = time.spent();
+            context.quotas.requested(self.client(), took)
+        });
+        let silence = so_far.max(asked.unwrap_or_default());
+        self.silence.extend(silence);
+        i32::try_from(silence.as_millis()).unwrap_or(i32::MAX)
+    }
 }
 
 /// A request whose header is known and whose body is still bytes.
@@ -104,8 +141,9 @@ pub(crate) enum Reply {
 pub(crate) fn decode(
     context: &Context,
     frame: Bytes,
-    peer: SocketAddr,
+    (peer, silence): (SocketAddr, &Arc<Silence>),
 ) -> Result<Request, Refusal> {
+    let bytes = frame.len();
     let (header, body) = decode_request_header(frame).map_err(Refusal::Header)?;
     let version = header.api_version;
     let api = ApiKey::from_code(header.api_key)
@@ -129,6 +167,9 @@ pub(crate) fn decode(
         correlation_id: header.correlation_id,
         client_id: header.client_id,
         peer,
+        bytes,
+        silence: Arc::clone(silence),
+        time: (context.quotas.limits_requests()).then(Arc::default),
     };
     Ok(Request {
         header,
@@ -156,7 +197,8 @@ macro_rules! served {
                 },
                 $(ApiKey::$api => match decode_body(header, body) {
                     Ok(request) => {
-                        let response = Box::pin($module::handle(context, header, request)).await;
+                        let mut response = Box::pin($module::handle(context, header, request)).await;
+                        throttle(context, header, &mut response);
                         frame(header, &response)
                     }
                     Err(refusal) => Reply::Close(refusal),
@@ -201,6 +243,17 @@ served! {
     DescribeProducers => describe_producers,
     DescribeTransactions => describe_transactions,
     ListTransactions => list_transactions,
+    DescribeLogDirs => describe_log_dirs,
+    CreatePartitions => create_partitions,
+    ElectLeaders => elect_leaders,
+    AlterPartitionReassignments => alter_partition_reassignments,
+    ListPartitionReassignments => list_partition_reassignments,
+    DescribeClientQuotas => describe_client_quotas,
+    AlterClientQuotas => alter_client_quotas,
+    DescribeQuorum => describe_quorum,
+    UpdateFeatures => update_features,
+    ListConfigResources => list_config_resources,
+    DescribeTopicPartitions => describe_topic_partitions,
 }
 
 /// Runs a request to its reply.
@@ -215,7 +268,14 @@ pub(crate) async fn run(context: Arc<Context>, request: Request) -> Reply {
         header.version = 0;
         return frame(&header, &api_versions::unsupported());
     }
-    answer(&context, &header, body).await
+    timed(header.time.clone(), answer(&context, &header, body)).await
+}
+
+/// Tells the client how long to be silent, if its requests take too much time.
+fn throttle<M: Message>(context: &Context, header: &Header, response: &mut M) {
+    if header.time.is_some() {
+        response.set_throttle_time_ms(header.silence(context, Duration::ZERO));
+    }
 }
 
 /// Bytes behind the last field are left alone, as Kafka does: librdkafka 2.16 sends three of them

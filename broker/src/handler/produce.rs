@@ -74,6 +74,7 @@ pub(super) async fn handle(
             append_all(context, header, (&request, &admission))
         }
     };
+    let silence = context.quotas.produced(header.client(), header.bytes);
     if request.acks == 0 {
         let failed = response
             .responses
@@ -82,6 +83,7 @@ pub(super) async fn handle(
         let failed = failed
             .into_iter()
             .any(|partition| partition.error_code != 0);
+        header.silence(context, silence);
         // There is no answer to carry the error: closing makes the producer look again.
         return if failed {
             Reply::Close(Refusal::UnacknowledgedProduce)
@@ -98,6 +100,7 @@ pub(super) async fn handle(
         )
         .await;
     }
+    response.throttle_time_ms = header.silence(context, silence);
     frame(header, &response)
 }
 

@@ -1,4 +1,5 @@
-//! The cluster as the metadata log says it is: topics, partitions, settings, producer-id blocks.
+//! The cluster as the metadata log says it is: topics, partitions, settings, quotas, features,
+//! producer-id blocks.
 //! Invariant: a value; it changes only by applying records in log order, so every reader that holds
 //! one sees one consistent moment. Pure: no I/O, no clock. Beside steps 7 to 10.
 
@@ -10,6 +11,7 @@ use logway_protocol::message::record::cluster::{
     ConfigRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, TopicRecord,
 };
 
+use super::quota::{self, ClientQuotas};
 use super::record::MetadataRecord;
 use super::topic_name;
 
@@ -17,6 +19,10 @@ use super::topic_name;
 pub(crate) const RESOURCE_TOPIC: i8 = 2;
 /// Kafka's number of the resource type "broker".
 pub(crate) const RESOURCE_BROKER: i8 = 4;
+/// Kafka's number of the resource type "client metrics".
+pub(crate) const RESOURCE_CLIENT_METRICS: i8 = 16;
+/// Kafka's number of the resource type "group".
+pub(crate) const RESOURCE_GROUP: i8 = 32;
 
 /// Where one partition lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +55,12 @@ pub(crate) struct Image {
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
     names: HashMap<Uuid, Arc<str>>,
     next_producer_id: i64,
+    /// Settings of everything but topics, by type and name.
+    configs: Arc<BTreeMap<(i8, String), BTreeMap<String, String>>>,
+    quotas: Arc<ClientQuotas>,
+    features: BTreeMap<String, i16>,
+    /// Offset behind the last record that is in here.
+    pub(super) end_offset: i64,
 }
 
 impl Image {
@@ -70,6 +82,34 @@ impl Image {
         self.next_producer_id
     }
 
+    /// Settings of a resource that is no topic; none if none is set.
+    pub(crate) fn configs(&self, kind: i8, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.configs.get(&(kind, name.to_owned()))
+    }
+
+    /// Names of the resources of a type, topics apart, that have settings of their own.
+    pub(crate) fn configured(&self, kind: i8) -> impl Iterator<Item = &str> {
+        let names = self.configs.keys();
+        names
+            .filter(move |(of, _)| *of == kind)
+            .map(|(_, name)| name.as_str())
+    }
+
+    /// All quotas.
+    pub(crate) fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
+    }
+
+    /// Finalized features with their levels.
+    pub(crate) fn features(&self) -> &BTreeMap<String, i16> {
+        &self.features
+    }
+
+    /// Offset behind the last record of the log that this image says.
+    pub(crate) fn end_offset(&self) -> i64 {
+        self.end_offset
+    }
+
     /// Applies one record. A record about a topic that does not exist changes nothing.
     pub(crate) fn apply(&mut self, record: &MetadataRecord) {
         match record {
@@ -86,7 +126,15 @@ impl Image {
             }) => {
                 self.next_producer_id = self.next_producer_id.max(*next_producer_id);
             }
-            MetadataRecord::FeatureLevel(_) => {}
+            MetadataRecord::FeatureLevel(record) => {
+                match record.feature_level {
+                    0 => self.features.remove(record.name.as_str()),
+                    level => self.features.insert(record.name.to_string(), level),
+                };
+            }
+            MetadataRecord::ClientQuota(record) => {
+                quota::apply(Arc::make_mut(&mut self.quotas), record);
+            }
         }
     }
 
@@ -130,17 +178,25 @@ impl Image {
     }
 
     fn set_config(&mut self, record: &ConfigRecord) {
-        // Brokers' settings come from their files; records about them are of a later stage.
-        if record.resource_type != RESOURCE_TOPIC {
+        if record.resource_type == RESOURCE_TOPIC {
+            if let Some(topic) = self.topics.get_mut(record.resource_name.as_str()) {
+                set_value(&mut Arc::make_mut(topic).configs, record);
+            }
             return;
         }
-        let Some(topic) = self.topics.get_mut(record.resource_name.as_str()) else {
-            return;
-        };
-        let configs = &mut Arc::make_mut(topic).configs;
-        match &record.value {
-            Some(value) => configs.insert(record.name.to_string(), value.to_string()),
-            None => configs.remove(record.name.as_str()),
-        };
+        let key = (record.resource_type, record.resource_name.to_string());
+        let all = Arc::make_mut(&mut self.configs);
+        let configs = all.entry(key.clone()).or_default();
+        set_value(configs, record);
+        if configs.is_empty() {
+            all.remove(&key);
+        }
     }
+}
+
+fn set_value(configs: &mut BTreeMap<String, String>, record: &ConfigRecord) {
+    match &record.value {
+        Some(value) => configs.insert(record.name.to_string(), value.to_string()),
+        None => configs.remove(record.name.as_str()),
+    };
 }

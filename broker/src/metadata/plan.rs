@@ -2,9 +2,8 @@
 //! image and either refuses with Kafka's text or returns all records of the change, in order.
 //! Step 7 of the hallway.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use logway_config::broker::Broker as Settings;
 use logway_protocol::message::record::cluster::{
     ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
 };
@@ -12,12 +11,13 @@ use logway_protocol::{Text, Uuid};
 use thiserror::Error;
 
 use super::image::{Image, RESOURCE_TOPIC};
+use super::in_force::InForce;
 use super::record::MetadataRecord;
 use super::topic_config::{self, SettingError};
 use super::topic_name::{self, TopicNameError};
 
 /// Most partitions one topic may have here; each is a folder (Kafka: no limit, here everything has one).
-const PARTITIONS_MAX: i32 = 100_000;
+pub(super) const PARTITIONS_MAX: i32 = 100_000;
 
 /// A topic as a client asks for it.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ pub(crate) enum CreateTopicError {
     PartitionsNotPositive,
     #[error("Number of partitions {0} is larger than the limit of {PARTITIONS_MAX}.")]
     TooManyPartitions(i32),
-    #[error("Replication factor was set to an invalid non-positive value.")]
+    #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
     ReplicationNotPositive,
     #[error(
         "Unable to replicate the partition {0} time(s): The target replication factor of {0} cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
@@ -84,7 +84,7 @@ pub(crate) struct PlannedTopic {
 /// Plans the creation of one topic under the id given.
 pub(crate) fn create_topic(
     image: &Image,
-    (placement, settings): (&Placement, &Settings),
+    (placement, in_force): (&Placement, &InForce),
     topic: &NewTopic,
     id: Uuid,
 ) -> Result<PlannedTopic, CreateTopicError> {
@@ -96,7 +96,7 @@ pub(crate) fn create_topic(
         let value = value.ok_or_else(|| SettingError::Null(name.clone()))?;
         configs.insert(name.clone(), topic_config::canonical(name, value));
     }
-    topic_config::check_all(&configs, settings)?;
+    topic_config::check_all(&configs, in_force)?;
     let name = Text::from(topic.name.as_str());
     let mut records = Vec::with_capacity(1 + configs.len() + replicas.len());
     records.push(MetadataRecord::Topic(TopicRecord {
@@ -131,7 +131,11 @@ pub(crate) fn delete_topic(id: Uuid) -> MetadataRecord {
     MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: id })
 }
 
-fn partition_record(topic_id: Uuid, partition_id: i32, brokers: &[i32]) -> PartitionRecord {
+pub(super) fn partition_record(
+    topic_id: Uuid,
+    partition_id: i32,
+    brokers: &[i32],
+) -> PartitionRecord {
     PartitionRecord {
         partition_id,
         topic_id,
@@ -208,24 +212,7 @@ fn place_as_told(
                 "Found multiple manual partition assignments for partition {index}"
             ));
         }
-        if brokers.is_empty() {
-            return refuse(
-                "The manual partition assignment includes an empty replica list.".into(),
-            );
-        }
-        let mut seen = HashSet::new();
-        for broker in brokers {
-            if *broker != placement.broker {
-                return refuse(format!(
-                    "The manual partition assignment includes broker {broker}, but no such broker is registered."
-                ));
-            }
-            if !seen.insert(broker) {
-                return refuse(format!(
-                    "The manual partition assignment includes the broker {broker} more than once."
-                ));
-            }
-        }
+        check_assignment(placement, brokers).map_err(CreateTopicError::Assignment)?;
     }
     if by_index
         .keys()
@@ -235,4 +222,28 @@ fn place_as_told(
         return refuse("partitions should be a consecutive 0-based integer sequence".into());
     }
     Ok(by_index.into_values().cloned().collect())
+}
+
+/// Whether a partition may lie on these brokers; the text is Kafka's.
+pub(super) fn check_assignment(placement: &Placement, brokers: &[i32]) -> Result<(), String> {
+    if brokers.is_empty() {
+        return Err("The manual partition assignment includes an empty replica list.".into());
+    }
+    let mut sorted = brokers.to_vec();
+    sorted.sort_unstable();
+    let mut before = None;
+    for broker in sorted {
+        if broker != placement.broker {
+            return Err(format!(
+                "The manual partition assignment includes broker {broker}, but no such broker is registered."
+            ));
+        }
+        if before == Some(broker) {
+            return Err(format!(
+                "The manual partition assignment includes the broker {broker} more than once."
+            ));
+        }
+        before = Some(broker);
+    }
+    Ok(())
 }

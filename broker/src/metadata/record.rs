@@ -4,8 +4,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use logway_protocol::message::record::cluster::{
-    ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord,
-    TopicRecord,
+    ClientQuotaRecord, ConfigRecord, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord,
+    RemoveTopicRecord, TopicRecord,
 };
 use logway_protocol::{DecodeError, EncodeError, Message};
 use thiserror::Error;
@@ -20,6 +20,7 @@ pub(crate) enum MetadataRecord {
     Config(ConfigRecord),
     RemoveTopic(RemoveTopicRecord),
     FeatureLevel(FeatureLevelRecord),
+    ClientQuota(ClientQuotaRecord),
     ProducerIds(ProducerIdsRecord),
 }
 
@@ -49,6 +50,7 @@ impl MetadataRecord {
             MetadataRecord::Config(record) => framed(4, 0, record),
             MetadataRecord::RemoveTopic(record) => framed(9, 0, record),
             MetadataRecord::FeatureLevel(record) => framed(12, 0, record),
+            MetadataRecord::ClientQuota(record) => framed(14, 0, record),
             MetadataRecord::ProducerIds(record) => framed(15, 0, record),
         }
     }
@@ -61,19 +63,21 @@ impl MetadataRecord {
         }
         let kind = get_uvarint(&mut value)?;
         let version = i16::try_from(get_uvarint(&mut value)?).unwrap_or(i16::MAX);
-        let record = match kind {
-            2 => TopicRecord::decode_version(value, version).map(MetadataRecord::Topic),
-            3 => PartitionRecord::decode_version(value, version).map(MetadataRecord::Partition),
-            4 => ConfigRecord::decode_version(value, version).map(MetadataRecord::Config),
-            9 => RemoveTopicRecord::decode_version(value, version).map(MetadataRecord::RemoveTopic),
-            12 => {
-                FeatureLevelRecord::decode_version(value, version).map(MetadataRecord::FeatureLevel)
-            }
-            15 => {
-                ProducerIdsRecord::decode_version(value, version).map(MetadataRecord::ProducerIds)
-            }
-            other => return Err(RecordError::Type(other)),
-        };
+        let record =
+            match kind {
+                2 => TopicRecord::decode_version(value, version).map(MetadataRecord::Topic),
+                3 => PartitionRecord::decode_version(value, version).map(MetadataRecord::Partition),
+                4 => ConfigRecord::decode_version(value, version).map(MetadataRecord::Config),
+                9 => RemoveTopicRecord::decode_version(value, version)
+                    .map(MetadataRecord::RemoveTopic),
+                12 => FeatureLevelRecord::decode_version(value, version)
+                    .map(MetadataRecord::FeatureLevel),
+                14 => ClientQuotaRecord::decode_version(value, version)
+                    .map(MetadataRecord::ClientQuota),
+                15 => ProducerIdsRecord::decode_version(value, version)
+                    .map(MetadataRecord::ProducerIds),
+                other => return Err(RecordError::Type(other)),
+            };
         record.map_err(|source| RecordError::Message { kind, source })
     }
 }

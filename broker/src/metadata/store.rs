@@ -9,17 +9,19 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use logway_journal::{Closed, Disk, Log, LogConfig, Recovery};
-use logway_protocol::EncodeError;
 use logway_protocol::batch::BatchError;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
+use logway_protocol::message::record::cluster::ConfigRecord;
 use logway_protocol::record::decode_records;
+use logway_protocol::{EncodeError, Text};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::image::Image;
+use super::feature::Features;
+use super::image::{Image, RESOURCE_BROKER};
 use super::record::{MetadataRecord, RecordError};
 use super::topic_name::METADATA_TOPIC;
 use crate::clock::now_ms;
@@ -32,7 +34,7 @@ const GROUP: usize = 64;
 /// Unpacked bytes of one batch of the metadata log; this broker writes it uncompressed.
 const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Epoch of the quorum's only leader.
-const EPOCH: i32 = 1;
+pub(crate) const EPOCH: i32 = 1;
 
 /// Why the metadata log cannot be opened.
 #[derive(Debug, Error)]
@@ -60,6 +62,9 @@ pub enum MetadataOpenError {
         /// What is wrong.
         reason: String,
     },
+    /// The first records cannot be written.
+    #[error("write the first records of the metadata log: {0}")]
+    Begin(String),
     /// The thread cannot be started.
     #[error("start metadata thread: {0}")]
     Thread(#[source] io::Error),
@@ -80,6 +85,19 @@ pub(crate) trait Observer: Send {
     fn before(&mut self, image: &Image);
     /// The same image, after everybody sees it.
     fn after(&mut self, image: &Image);
+}
+
+/// Two observers are told one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn before(&mut self, image: &Image) {
+        self.0.before(image);
+        self.1.before(image);
+    }
+
+    fn after(&mut self, image: &Image) {
+        self.0.after(image);
+        self.1.after(image);
+    }
 }
 
 type Answer = Box<dyn FnOnce(Result<(), MetadataError>) + Send>;
@@ -132,7 +150,31 @@ impl OpenMetadata {
                 apply_stored(&mut image, record.offset, record.value)?;
             }
         }
+        image.end_offset = reader.log_end_offset();
         Ok(OpenMetadata { log, dir, image })
+    }
+
+    /// Writes what a new cluster begins with: the levels of its features and, as Kafka's, how many
+    /// in-sync replicas every topic needs. A log that says anything is left as it is.
+    pub(crate) fn begin(&mut self, features: &Features) -> Result<(), MetadataOpenError> {
+        if self.log.reader().log_end_offset() > 0 {
+            return Ok(());
+        }
+        let mut records = features.first_levels();
+        records.push(MetadataRecord::Config(ConfigRecord {
+            resource_type: RESOURCE_BROKER,
+            resource_name: Text::default(),
+            name: Text::from("min.insync.replicas"),
+            value: Some(Text::from("1")),
+        }));
+        append(&mut self.log, &records)
+            .map_err(|error| MetadataOpenError::Begin(error.to_string()))?;
+        let synced = sync_patiently(&self.log.sync_handle());
+        let synced = synced.map_err(|error| MetadataOpenError::Begin(error.to_string()))?;
+        self.log.synced(synced);
+        records.iter().for_each(|record| self.image.apply(record));
+        self.image.end_offset = self.log.reader().log_end_offset();
+        Ok(())
     }
 
     /// Starts the thread that takes changes.
@@ -295,7 +337,7 @@ impl Writer {
             answers.push(answer);
             return false;
         }
-        match self.append(&records) {
+        match append(&mut self.log, &records) {
             Ok(()) => {
                 records.iter().for_each(|record| self.image.apply(record));
                 answers.push(answer);
@@ -310,22 +352,11 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, records: &[MetadataRecord]) -> Result<(), WriteError> {
-        let now = now_ms();
-        let mut batch = BatchBuilder::new(Compression::None);
-        for record in records {
-            let value = record.encode()?;
-            batch.append(now, None, Some(&value), &[])?;
-        }
-        let batch = batch.build()?;
-        self.log.append(&batch, EPOCH, now)?;
-        Ok(())
-    }
-
     fn commit(&mut self) -> Result<(), MetadataError> {
         match sync_patiently(&self.log.sync_handle()) {
             Ok(synced) => {
                 self.log.synced(synced);
+                self.image.end_offset = self.log.reader().log_end_offset();
                 self.observer.before(&self.image);
                 self.published.store(Arc::new(self.image.clone()));
                 self.observer.after(&self.image);
@@ -338,6 +369,18 @@ impl Writer {
             }
         }
     }
+}
+
+fn append(log: &mut Log, records: &[MetadataRecord]) -> Result<(), WriteError> {
+    let now = now_ms();
+    let mut batch = BatchBuilder::new(Compression::None);
+    for record in records {
+        let value = record.encode()?;
+        batch.append(now, None, Some(&value), &[])?;
+    }
+    let batch = batch.build()?;
+    log.append(&batch, EPOCH, now)?;
+    Ok(())
 }
 
 #[derive(Debug, Error)]

@@ -1,12 +1,14 @@
 //! Names, settings, plans, records and the image, without a disk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use expect_test::expect;
 use logway_config::broker::Broker as Settings;
 use logway_protocol::Uuid;
 
 use super::image::Image;
+use super::in_force::InForce;
 use super::plan::{self, NewTopic, Placement};
 use super::record::MetadataRecord;
 use super::topic_config::{SETTINGS, TopicConfig, check, default_of, find};
@@ -16,6 +18,10 @@ const PLACEMENT: Placement = Placement {
     broker: 1,
     partitions_default: 2,
 };
+
+fn in_force() -> InForce {
+    InForce::of_file(&Arc::new(Settings::default()))
+}
 
 fn id(byte: u8) -> Uuid {
     Uuid::from_bytes([byte; 16])
@@ -39,7 +45,7 @@ fn with(topics: &[(&str, u8)]) -> Image {
     for (name, byte) in topics {
         let planned = plan::create_topic(
             &image,
-            (&PLACEMENT, &Settings::default()),
+            (&PLACEMENT, &in_force()),
             &topic(name, &[]),
             id(*byte),
         )
@@ -80,13 +86,8 @@ fn a_topic_becomes_records_and_the_records_become_the_topic() {
             ("cleanup.policy", "compact,delete"),
         ],
     );
-    let planned = plan::create_topic(
-        &Image::default(),
-        (&PLACEMENT, &Settings::default()),
-        &asked,
-        id(7),
-    )
-    .unwrap();
+    let planned =
+        plan::create_topic(&Image::default(), (&PLACEMENT, &in_force()), &asked, id(7)).unwrap();
     assert_eq!((planned.partitions, planned.replication), (2, 1));
     let mut image = Image::default();
     for record in &planned.records {
@@ -107,7 +108,7 @@ fn records_are_framed_as_kafka_frames_them() {
     let mut frames = String::new();
     let planned = plan::create_topic(
         &Image::default(),
-        (&PLACEMENT, &Settings::default()),
+        (&PLACEMENT, &in_force()),
         &topic("t", &[]),
         id(7),
     );
@@ -141,18 +142,17 @@ fn foreign_records_are_errors_not_panics() {
 
 #[test]
 fn every_default_passes_its_own_check() {
-    let settings = Settings::default();
     assert!(
         SETTINGS.is_sorted_by(|one, other| one.name < other.name),
         "`find` searches by halves"
     );
     for setting in SETTINGS {
-        let value = default_of(setting, &settings);
+        let value = default_of(setting, &in_force());
         assert_eq!(value, setting.default, "{}", setting.name);
         assert_eq!(check(setting.name, Some(&value)), Ok(()));
         assert!(find(setting.name).is_some());
     }
-    let config = TopicConfig::of(&BTreeMap::new(), &settings);
+    let config = TopicConfig::of(&BTreeMap::new(), &in_force());
     assert_eq!(
         (config.segment_bytes, config.message_bytes_max),
         (1 << 30, 1_048_588)
@@ -196,12 +196,8 @@ fn plans_see_what_is_there() {
         ("b-c", false),
         ("__cluster_metadata", true),
     ] {
-        let planned = plan::create_topic(
-            &image,
-            (&PLACEMENT, &Settings::default()),
-            &topic(name, &[]),
-            id(9),
-        );
+        let planned =
+            plan::create_topic(&image, (&PLACEMENT, &in_force()), &topic(name, &[]), id(9));
         assert_eq!(planned.is_err(), refused, "{name}");
     }
 }

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use logway_config::broker::Broker as Settings;
 use logway_protocol::compression::Compression;
 use thiserror::Error;
 
 use super::image::Topic;
+use super::in_force::InForce;
 use super::topic_name::is_internal;
 
 /// What a value may be.
@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     },
     /// Numbers from 0 to 1.
     Ratio,
+    /// Any number.
+    Number,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Some of these words, comma separated; without words, anything.
@@ -41,7 +43,7 @@ impl Kind {
             Kind::Word(_) => 2,
             Kind::Int { .. } => 3,
             Kind::Long { .. } => 5,
-            Kind::Ratio => 6,
+            Kind::Ratio | Kind::Number => 6,
             Kind::List(_) => 7,
         }
     }
@@ -270,7 +272,7 @@ fn is_replica(item: &str) -> bool {
 /// Checks all settings that a topic is to have, each by itself and against each other.
 pub(crate) fn check_all(
     configs: &BTreeMap<String, String>,
-    settings: &Settings,
+    in_force: &InForce,
 ) -> Result<(), SettingError> {
     if let Some(unknown) = configs.keys().find(|name| find(name).is_none()) {
         return Err(SettingError::Unknown(unknown.clone()));
@@ -279,7 +281,7 @@ pub(crate) fn check_all(
         check(name, Some(value))?;
     }
     let number = |name: &str| -> i64 {
-        let default = || find(name).map(|setting| default_of(setting, settings));
+        let default = || find(name).map(|setting| default_of(setting, in_force));
         let value = configs.get(name).cloned().or_else(default);
         value
             .and_then(|value| value.trim().parse().ok())
@@ -295,7 +297,7 @@ pub(crate) fn check_all(
     Ok(())
 }
 
-fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
+pub(super) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     let number = |text: &str, min: i64, max: i64, width: &str| -> Result<(), String> {
         let number: i64 = text
             .parse()
@@ -323,6 +325,8 @@ fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
             Ok(ratio) if !ratio.is_nan() => Ok(()),
             _ => Err("Not a number of type DOUBLE".to_owned()),
         },
+        Kind::Number if value.parse::<f64>().is_ok() => Ok(()),
+        Kind::Number => Err("Not a number of type DOUBLE".to_owned()),
         Kind::Word(words) if words.contains(&value) => Ok(()),
         Kind::Word(words) => Err(format!("String must be one of: {}", words.join(", "))),
         Kind::List(words) if words.is_empty() || value.is_empty() => Ok(()),
@@ -330,13 +334,18 @@ fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     }
 }
 
-/// The value a topic has when it says nothing: the broker's setting, else Kafka's default.
-pub(crate) fn default_of(setting: &Setting, settings: &Settings) -> String {
-    broker_value(setting, settings).unwrap_or_else(|| setting.default.to_owned())
+/// The value a topic has when it says nothing: what was set for the broker while it runs, else its
+/// file's, else Kafka's default.
+pub(crate) fn default_of(setting: &Setting, in_force: &InForce) -> String {
+    let dynamic = setting.broker_name.and_then(|name| in_force.dynamic(name));
+    let own = dynamic.map(str::to_owned);
+    let own = own.or_else(|| broker_value(setting, in_force));
+    own.unwrap_or_else(|| setting.default.to_owned())
 }
 
 /// The broker's own value where its settings file has that setting.
-pub(crate) fn broker_value(setting: &Setting, settings: &Settings) -> Option<String> {
+pub(crate) fn broker_value(setting: &Setting, in_force: &InForce) -> Option<String> {
+    let settings = &in_force.file;
     let cleaner = &settings.log.cleaner;
     let value = match setting.name {
         "delete.retention.ms" => cleaner.delete_retention_ms.to_string(),
@@ -399,8 +408,8 @@ impl TopicConfig {
     /// What holds for a topic on this broker. A topic that the broker keeps its own state in is never
     /// cut by age or size, whatever its settings say: its oldest record may be the only one that
     /// says where a group stands.
-    pub(crate) fn of_topic(topic: &Topic, settings: &Settings) -> TopicConfig {
-        let config = TopicConfig::of(&topic.configs, settings);
+    pub(crate) fn of_topic(topic: &Topic, in_force: &InForce) -> TopicConfig {
+        let config = TopicConfig::of(&topic.configs, in_force);
         if !is_internal(&topic.name) {
             return config;
         }
@@ -412,10 +421,10 @@ impl TopicConfig {
     }
 
     /// What holds for a topic with these own settings on a broker with those defaults.
-    pub(crate) fn of(configs: &BTreeMap<String, String>, settings: &Settings) -> TopicConfig {
+    pub(crate) fn of(configs: &BTreeMap<String, String>, in_force: &InForce) -> TopicConfig {
         let text = |name: &str| -> String {
             let own = configs.get(name).cloned();
-            own.or_else(|| find(name).map(|setting| default_of(setting, settings)))
+            own.or_else(|| find(name).map(|setting| default_of(setting, in_force)))
                 .unwrap_or_default()
         };
         let number = |name: &str| -> i64 { text(name).trim().parse().unwrap_or(i64::MAX) };

@@ -10,8 +10,10 @@ use logway_config::broker::Broker as Settings;
 use logway_protocol::Uuid;
 use thiserror::Error;
 
-use super::alter::{self, AlterError, TopicChange};
+use super::alter::{self, AlterError, ConfigChange};
+use super::growth::{self, GrowthError, NewPartitions};
 use super::image::Image;
+use super::in_force::InForce;
 use super::plan::{self, CreateTopicError, NewTopic, Placement};
 use super::store::{Metadata, MetadataError, Submitted};
 use super::topic_name::{OFFSETS_TOPIC, TRANSACTION_TOPIC};
@@ -101,8 +103,10 @@ impl Topics {
     ) -> Result<Submitted<Result<CreatedTopic, CreateTopicError>>, TopicError> {
         let id = random::uuid().map_err(TopicError::Random)?;
         let (placement, settings) = (self.placement.clone(), Arc::clone(&self.settings));
-        let placed =
-            move |image: &Image| plan::create_topic(image, (&placement, &settings), &topic, id);
+        let placed = move |image: &Image| {
+            let in_force = InForce::of(&settings, image);
+            plan::create_topic(image, (&placement, &in_force), &topic, id)
+        };
         let plan = move |image: &Image| match placed(image) {
             Ok(planned) => {
                 let records = if validate_only {
@@ -145,22 +149,45 @@ impl Topics {
         }
     }
 
-    /// Changes settings of topics, or with `validate_only` says whether they could be; a verdict for
+    /// Changes settings of resources, or with `validate_only` says whether they could be; a verdict for
     /// each. Answered when the partitions work by the new ones.
     pub(crate) async fn alter(
         &self,
-        changes: Vec<TopicChange>,
+        changes: Vec<ConfigChange>,
         validate_only: bool,
     ) -> Result<Vec<Result<(), AlterError>>, MetadataError> {
         let settings = Arc::clone(&self.settings);
         let plan = move |image: &Image| {
             let mut records = Vec::new();
-            let mut verdict = |change: &TopicChange| {
-                let planned = alter::alter_topic(image, &settings, change)?;
+            let mut verdict = |change: &ConfigChange| {
+                let planned = alter::alter(image, &settings, change)?;
                 records.extend(planned);
                 Ok(())
             };
             let verdicts = changes.iter().map(&mut verdict).collect();
+            if validate_only {
+                records.clear();
+            }
+            (records, verdicts)
+        };
+        self.metadata.propose(plan).await
+    }
+
+    /// Gives topics more partitions, or with `validate_only` says whether they could be given; a
+    /// verdict for each. Answered when the new partitions take records.
+    pub(crate) async fn grow(
+        &self,
+        topics: Vec<NewPartitions>,
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), GrowthError>>, MetadataError> {
+        let placement = self.placement.clone();
+        let plan = move |image: &Image| {
+            let mut records = Vec::new();
+            let mut verdict = |asked: &NewPartitions| {
+                records.extend(growth::grow(image, &placement, asked)?);
+                Ok(())
+            };
+            let verdicts = topics.iter().map(&mut verdict).collect();
             if validate_only {
                 records.clear();
             }

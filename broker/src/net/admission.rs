@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use logway_config::broker::Broker as Settings;
 use parking_lot::Mutex;
+
+use crate::metadata::LiveSettings;
 
 /// Counts connections and turns away those above a bound.
 #[derive(Clone, Debug)]
@@ -17,9 +18,9 @@ pub(crate) struct Admission {
 
 #[derive(Debug)]
 struct Shared {
-    total_max: usize,
-    per_address_max: usize,
-    overrides: HashMap<IpAddr, usize>,
+    live: Arc<LiveSettings>,
+    /// Sockets the process may open.
+    room: usize,
     counts: Mutex<Counts>,
 }
 
@@ -57,16 +58,11 @@ impl TurnedAway {
 
 impl Admission {
     /// The settings' bounds; `room` is how many sockets the process may open.
-    pub(crate) fn new(settings: &Settings, room: usize) -> Admission {
-        let bound = |count: i32| usize::try_from(count).unwrap_or(0);
-        let overrides = settings.connection_overrides().into_iter();
+    pub(crate) fn new(live: Arc<LiveSettings>, room: usize) -> Admission {
         Admission {
             shared: Arc::new(Shared {
-                total_max: bound(settings.max_connections).min(room),
-                per_address_max: bound(settings.max_connections_per_ip),
-                overrides: overrides
-                    .map(|(address, count)| (address.to_canonical(), bound(count)))
-                    .collect(),
+                live,
+                room,
                 counts: Mutex::default(),
             }),
         }
@@ -76,10 +72,15 @@ impl Admission {
     pub(crate) fn admit(&self, address: IpAddr) -> Result<Admitted, TurnedAway> {
         let address = address.to_canonical();
         let shared = &self.shared;
-        let own_max = shared.overrides.get(&address);
-        let own_max = *own_max.unwrap_or(&shared.per_address_max);
+        let settings = Arc::clone(&shared.live.get().settings);
+        let bound = |count: i32| usize::try_from(count).unwrap_or(0);
+        let mut overrides = settings.connection_overrides().into_iter();
+        let own_max = overrides.find(|(of, _)| of.to_canonical() == address);
+        let own_max = own_max.map_or(settings.max_connections_per_ip, |(_, count)| count);
+        let own_max = bound(own_max);
+        let total_max = bound(settings.max_connections).min(shared.room);
         let mut counts = shared.counts.lock();
-        if counts.total >= shared.total_max {
+        if counts.total >= total_max {
             return Err(TurnedAway::Total);
         }
         if counts.by_address.get(&address).copied().unwrap_or(0) >= own_max {

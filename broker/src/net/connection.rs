@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,6 +22,7 @@ use super::frame::{Frame, FrameError, FrameReader, Received};
 use super::output::{Output, Part};
 use crate::context::Context;
 use crate::handler::{self, Refusal, Reply, Request};
+use crate::quota::Silence;
 
 /// Requests of one connection under way at once; more stay in the socket.
 const IN_FLIGHT_MAX: usize = 64;
@@ -55,6 +57,8 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     progress_at: Instant,
     received_seen: u64,
+    /// Quotas want the peer to be silent: nothing is read until then.
+    silence: Arc<Silence>,
     /// No more requests are read: the broker stops, or the peer has closed its side.
     closing: bool,
 }
@@ -85,6 +89,7 @@ impl Connection {
             output: Output::default(),
             progress_at: now,
             received_seen: 0,
+            silence: Arc::default(),
             closing: false,
         }
     }
@@ -154,14 +159,17 @@ impl Connection {
 
     /// Whether another request may be read.
     fn reads(&self) -> bool {
-        !self.closing && self.next.is_none() && self.in_flight.len() < IN_FLIGHT_MAX
+        !self.closing
+            && self.next.is_none()
+            && self.in_flight.len() < IN_FLIGHT_MAX
+            && self.silence.until().is_none()
     }
 
     fn received(&mut self, frame: Frame) -> Result<(), Refusal> {
         let bytes = frame.body.len() as u64;
         self.context.metrics.request_bytes.inc_by(bytes);
         self.progress_at = Instant::now();
-        let request = handler::decode(&self.context, frame.body, self.peer)?;
+        let request = handler::decode(&self.context, frame.body, (self.peer, &self.silence))?;
         self.next = Some((request, frame.permit));
         Ok(())
     }
@@ -206,6 +214,9 @@ impl Connection {
         let Some((request, _)) = &self.next else {
             return;
         };
+        if self.silence.until().is_some() {
+            return;
+        }
         let pipelined = request.is_pipelined();
         let free = self.in_flight.is_empty()
             || (pipelined && self.in_flight.iter().all(|running| running.pipelined));
@@ -259,6 +270,11 @@ impl Connection {
     }
 
     fn deadline(&self) -> Instant {
+        let silent_until = self.silence.until().map(Instant::from_std);
+        if let Some(until) = silent_until.filter(|_| self.output.is_empty()) {
+            // Then there may be something to read; what the peer sent meanwhile is not late.
+            return until.max(self.progress_at + Duration::from_millis(1));
+        }
         if !self.output.is_empty() || (self.reads() && self.frames.is_partial()) {
             self.progress_at + self.context.stall_max
         } else if self.in_flight.is_empty() && self.next.is_none() {
@@ -284,6 +300,9 @@ impl Connection {
     fn check_deadline(&mut self) -> Result<(), Refusal> {
         let now = Instant::now();
         if self.deadline() > now {
+            return Ok(());
+        }
+        if self.silence.until().is_some() {
             return Ok(());
         }
         if !self.output.is_empty() {

@@ -78,6 +78,20 @@ fn admit(context: &Arc<Context>, connections: &TaskTracker, stream: TcpStream, p
             return;
         }
     };
+    if let Some(held) = context.quotas.connected(peer.ip()) {
+        // Closed later, so that the peer does not come again at once; its place is taken meanwhile.
+        context.metrics.refused("too_many_connections_per_second");
+        debug!(%peer, ?held, "connection refused by the quota of its address");
+        let stopping = context.stopping.clone();
+        connections.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(held) => {}
+            }
+            drop((stream, admitted));
+        });
+        return;
+    }
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, "set TCP_NODELAY: {error}");
     }

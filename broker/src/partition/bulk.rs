@@ -44,7 +44,7 @@ pub(super) type Line = (String, LogState);
 impl Opener {
     /// Partitions of the topic, to be opened.
     pub(super) fn wanted(&self, topic: &Arc<Topic>, indexes: Range<usize>) -> Vec<Wanted> {
-        let config = Arc::new(TopicConfig::of_topic(topic, &self.settings));
+        let config = Arc::new(TopicConfig::of_topic(topic, &self.live.get()));
         let of_index = |index| Wanted {
             topic: Arc::clone(topic),
             index,

@@ -33,7 +33,7 @@ const UNPACKED_BYTES_MIN: usize = 256 * 1024 * 1024;
 pub(crate) fn start_cleaner(
     partitions: Arc<Partitions>,
     data_dir: Arc<Mutex<DataDir>>,
-    settings: Arc<Settings>,
+    settings: &Settings,
     metrics: Arc<Metrics>,
 ) -> io::Result<Option<Background>> {
     if !settings.log.cleaner.enable {
@@ -43,7 +43,6 @@ pub(crate) fn start_cleaner(
         let mut work = Work {
             partitions,
             data_dir,
-            settings,
             metrics,
             signal,
             uncleanable: HashSet::new(),
@@ -56,7 +55,6 @@ pub(crate) fn start_cleaner(
 struct Work {
     partitions: Arc<Partitions>,
     data_dir: Arc<Mutex<DataDir>>,
-    settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     signal: Arc<Signal>,
     /// Partitions, by topic id, whose compaction has failed; until the next start.
@@ -65,8 +63,7 @@ struct Work {
 
 impl Work {
     fn run(&mut self) {
-        let backoff = Duration::from_millis(self.settings.log.cleaner.backoff_ms);
-        let mut pause = backoff;
+        let mut pause = self.backoff();
         while !self.signal.wait(pause) {
             let now_ms = now_ms();
             let cleaned = match self.dirtiest(now_ms) {
@@ -74,8 +71,17 @@ impl Work {
                 None => false,
             };
             // Others may be due as well.
-            pause = if cleaned { Duration::ZERO } else { backoff };
+            pause = if cleaned {
+                Duration::ZERO
+            } else {
+                self.backoff()
+            };
         }
+    }
+
+    fn backoff(&self) -> Duration {
+        let in_force = self.partitions.settings();
+        Duration::from_millis(in_force.settings.log.cleaner.backoff_ms)
     }
 
     /// The log with the largest dirty share of those that are due.
@@ -150,11 +156,12 @@ impl Work {
             partition.sync_for_recovery(&self.metrics);
         }
         let config = partition.config();
-        let settings = &self.settings.log.cleaner;
+        let in_force = Arc::clone(&self.partitions.settings().settings);
+        let settings = &in_force.log.cleaner;
         let cleaner = Cleaner::new(CleanerConfig {
             dedupe_buffer_bytes: settings.dedupe_buffer_size,
             io_buffer_bytes: settings.io_buffer_size,
-            unpacked_bytes_max: self.settings.decompressed_max_bytes.max(UNPACKED_BYTES_MIN),
+            unpacked_bytes_max: in_force.decompressed_max_bytes.max(UNPACKED_BYTES_MIN),
         });
         let inputs = RoundInputs {
             log: log_config(&config),

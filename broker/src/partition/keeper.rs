@@ -123,7 +123,9 @@ impl Round {
 
     fn retain(&self) {
         let now = now_ms();
-        let expiry = i64::try_from(self.settings.producer_id_expiration_ms).unwrap_or(i64::MAX);
+        let in_force = self.partitions.settings();
+        let expiry = in_force.settings.producer_id_expiration_ms;
+        let expiry = i64::try_from(expiry).unwrap_or(i64::MAX);
         let mut bytes = 0.0;
         for partition in self.partitions.all() {
             partition.retain(now, now.saturating_sub(expiry));

@@ -17,7 +17,7 @@ use super::bulk::{Line, Wanted};
 use super::restore::{RestoreError, restore};
 use super::{Availability, Partition, PartitionParts, Writer};
 use crate::clock::now_ms;
-use crate::metadata::{Topic, TopicConfig};
+use crate::metadata::{LiveSettings, Topic, TopicConfig};
 use crate::metrics::Metrics;
 
 /// Marks the folder of a deleted partition, as in Kafka; what a crash leaves behind is removed at
@@ -69,6 +69,8 @@ pub(super) struct Opener {
     /// Never locked by who holds a partition's writer.
     pub(super) data_dir: Arc<Mutex<DataDir>>,
     pub(super) settings: Arc<Settings>,
+    /// The settings that may change while running, and the defaults of topics.
+    pub(super) live: Arc<LiveSettings>,
     pub(super) metrics: Arc<Metrics>,
     /// Folders of deleted partitions that the keeper still has to remove.
     pub(super) deleted: Mutex<Vec<PathBuf>>,

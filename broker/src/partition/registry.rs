@@ -18,7 +18,9 @@ use super::bulk::Wanted;
 use super::flusher::Flusher;
 use super::opening::{Opener, Opening};
 use super::{Availability, Partition};
-use crate::metadata::{Image, METADATA_TOPIC, Observer, Topic, TopicConfig, is_internal_topic};
+use crate::metadata::{
+    Image, InForce, LiveSettings, METADATA_TOPIC, Observer, Topic, TopicConfig, is_internal_topic,
+};
 use crate::metrics::Metrics;
 
 /// Why the partitions cannot be served.
@@ -55,7 +57,7 @@ impl Partitions {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
         data_dir: Arc<Mutex<DataDir>>,
-        settings: Arc<Settings>,
+        (settings, live): (Arc<Settings>, Arc<LiveSettings>),
         metrics: Arc<Metrics>,
     ) -> Result<Partitions, PartitionsError> {
         let flusher = Flusher::start(Arc::clone(&metrics)).map_err(PartitionsError::Threads)?;
@@ -64,6 +66,7 @@ impl Partitions {
                 disk,
                 data_dir,
                 settings,
+                live,
                 metrics,
                 deleted: Mutex::default(),
             },
@@ -77,6 +80,7 @@ impl Partitions {
     /// Opens every partition of the image; called once, before anything is served.
     pub(crate) fn load(&self, image: &Image) {
         warn_of_strangers(image, &self.opener.data_dir.lock());
+        self.opener.live.take(image);
         let topics = image.topics();
         let topics = topics.map(|topic| (Arc::clone(topic), TopicPartitions::default()));
         self.bring_up(topics.collect(), Opening::Start);
@@ -123,6 +127,11 @@ impl Partitions {
     /// The threads that sync.
     pub(crate) fn flusher(&self) -> &Flusher {
         &self.flusher
+    }
+
+    /// The settings in force.
+    pub(super) fn settings(&self) -> Arc<InForce> {
+        self.opener.live.get()
     }
 
     /// Another number whenever topics or their settings have changed.
@@ -220,7 +229,7 @@ impl Partitions {
         }
         let mut wanted = Vec::new();
         for (topic, present) in &topics {
-            let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.settings));
+            let config = Arc::new(TopicConfig::of_topic(topic, &self.opener.live.get()));
             for partition in present.iter().flatten() {
                 partition.set_config(Arc::clone(&config));
             }
@@ -258,11 +267,13 @@ impl Observer for Arc<Partitions> {
         // A topic that was deleted and made again under its name is first taken down.
         self.after(image);
         let _changing = self.changing.lock();
+        // Other defaults may mean other settings for every topic.
+        let all = self.opener.live.take(image);
         let changed = {
             let topics = self.topics.read();
             let changed = image.topics().filter_map(|topic| {
                 let present = match topics.get(&topic.name) {
-                    Some(served) if Arc::ptr_eq(&served.topic, topic) => return None,
+                    Some(served) if !all && Arc::ptr_eq(&served.topic, topic) => return None,
                     Some(served) => Arc::clone(&served.partitions),
                     None => TopicPartitions::default(),
                 };

@@ -76,7 +76,7 @@ async fn one_bad_setting_changes_nothing_of_its_topic_and_no_other_topic() {
     );
     let good = changed(TOPIC, "b", &[("retention.ms", SET, Some("9"))]);
     let twice = changed(TOPIC, "c", &[]);
-    let other = changed(BROKER, "1", &[("log.retention.ms", SET, Some("9"))]);
+    let other = changed(BROKER, "1", &[("num.partitions", SET, Some("9"))]);
     let codes = alter(&mut client, vec![bad, good, twice.clone(), twice, other]).await;
     let invalid = ErrorCode::InvalidRequest;
     let expected = [

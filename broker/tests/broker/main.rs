@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The harness panics like the tests it serves.
 
 mod abuse;
+mod admin;
 mod alter;
 mod compaction;
 mod configs;
@@ -19,6 +20,7 @@ mod odd;
 mod odd_batches;
 mod page;
 mod produce;
+mod quotas;
 #[path = "../requests/mod.rs"]
 mod requests;
 mod restart;

@@ -43,13 +43,19 @@ pub(super) async fn handle(
         Err(code) => return failure(header, code, 0),
     };
     let bytes = request.max_bytes.min(context.settings.fetch_max_bytes);
+    let bytes = usize::try_from(bytes).unwrap_or(0);
+    let bytes_max = context.quotas.fetch_bytes_max(header.client());
     let limits = Limits {
-        bytes: usize::try_from(bytes).unwrap_or(0),
+        bytes: bytes.min(bytes_max.unwrap_or(usize::MAX)),
         committed: request.isolation_level == READ_COMMITTED,
         may_wait: false,
     };
     let reading = begun.reading();
     let round = wait(context, &request, reading, limits, begun.is_session()).await;
+    let silence = context.quotas.fetched(header.client(), round.bytes);
+    if !silence.is_zero() {
+        return withhold(context, header, &begun, &round, silence);
+    }
     context.metrics.fetched_bytes.inc_by(round.bytes as u64);
     let mut answer = Answer::new(context, limits);
     match &begun {
@@ -67,7 +73,35 @@ pub(super) async fn handle(
             answer.response.session_id = *id;
         }
     }
+    answer.response.throttle_time_ms = header.silence(context, Duration::ZERO);
     records::reply(context, header, &answer.response, answer.ranges).await
+}
+
+/// Answers without records: what was found is too much for now, and is found again by the next fetch.
+fn withhold(
+    context: &Arc<Context>,
+    header: &Header,
+    begun: &Begun,
+    round: &Round,
+    silence: Duration,
+) -> Reply {
+    let mut session_id = 0;
+    if let Begun::Incremental { id, epoch, .. } = begun {
+        if !context.fetch_sessions.is_due(*id, *epoch) {
+            return failure(header, ErrorCode::InvalidFetchSessionEpoch, *id);
+        }
+        session_id = *id;
+        let mut reading = begun.reading().lock();
+        let found = round.found.iter().map(|found| found.place);
+        let places: Vec<u32> = round.news.iter().copied().chain(found).collect();
+        reading.session.relist(places.into_iter());
+    }
+    let response = FetchResponse {
+        session_id,
+        throttle_time_ms: header.silence(context, silence),
+        ..FetchResponse::default()
+    };
+    frame(header, &response)
 }
 
 fn failure(header: &Header, code: ErrorCode, session_id: i32) -> Reply {

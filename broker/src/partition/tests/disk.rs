@@ -15,11 +15,14 @@ use super::super::opening::log_config;
 use super::super::producer_state::ProducerStates;
 use super::super::{AppendError, Availability, Partition};
 use super::{DIR, led};
-use crate::metadata::TopicConfig;
+use crate::metadata::{InForce, TopicConfig};
 use crate::metrics::Metrics;
 
 fn open(disk: &SimDisk) -> Arc<Partition> {
-    let config = TopicConfig::of(&std::collections::BTreeMap::new(), &Settings::default());
+    let config = TopicConfig::of(
+        &std::collections::BTreeMap::new(),
+        &InForce::of_file(&std::sync::Arc::new(Settings::default())),
+    );
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let log = Log::open(
         shared,

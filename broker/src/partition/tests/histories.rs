@@ -18,7 +18,7 @@ use super::super::producer_state::{BatchTrace, Marker, ProducerEntry, ProducerSt
 use super::super::restore::restore;
 use super::transactions::{batch, marker};
 use super::{DIR, led};
-use crate::metadata::TopicConfig;
+use crate::metadata::{InForce, TopicConfig};
 use crate::metrics::Metrics;
 
 #[derive(Debug, Clone)]
@@ -108,7 +108,10 @@ fn is_part(known: &ProducerStates, all: &ProducerStates) -> bool {
 
 impl Life {
     fn open(disk: SimDisk, history: Vec<Written>, recovery: Recovery) -> Life {
-        let topic = TopicConfig::of(&std::collections::BTreeMap::new(), &Settings::default());
+        let topic = TopicConfig::of(
+            &std::collections::BTreeMap::new(),
+            &InForce::of_file(&std::sync::Arc::new(Settings::default())),
+        );
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let config = LogConfig {
             segment_bytes: 500,

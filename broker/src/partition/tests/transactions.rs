@@ -17,7 +17,7 @@ use super::super::producer_state::SequenceError;
 use super::super::restore::restore;
 use super::super::{AppendError, Membership, Origin, Partition, Verification};
 use super::{DIR, led};
-use crate::metadata::TopicConfig;
+use crate::metadata::{InForce, TopicConfig};
 
 pub(super) fn batch(producer: (i64, i16), sequence: i32, transactional: bool) -> Bytes {
     let mut builder = BatchBuilder::new(Compression::None);
@@ -37,7 +37,10 @@ pub(super) fn marker(producer: (i64, i16), committed: bool, coordinator_epoch: i
 }
 
 fn open(disk: &SimDisk, recovery: Recovery, segment_bytes: u32) -> Arc<Partition> {
-    let config = TopicConfig::of(&std::collections::BTreeMap::new(), &Settings::default());
+    let config = TopicConfig::of(
+        &std::collections::BTreeMap::new(),
+        &InForce::of_file(&std::sync::Arc::new(Settings::default())),
+    );
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let journal = LogConfig {
         segment_bytes,

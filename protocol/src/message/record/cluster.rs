@@ -1,4 +1,5 @@
-//! Records of the metadata log, as Kafka's KRaft writes them (KIP-631): topics, partitions, settings, ids.
+//! Records of the metadata log, as Kafka's KRaft writes them (KIP-631): topics, partitions, settings,
+//! ids, features and client quotas.
 
 use crate::text::Text;
 use crate::uuid::Uuid;
@@ -9,6 +10,7 @@ data! { ConfigRecord, versions 0..=0, flexible 0 }
 data! { RemoveTopicRecord, versions 0..=0, flexible 0 }
 data! { ProducerIdsRecord, versions 0..=0, flexible 0 }
 data! { FeatureLevelRecord, versions 0..=0, flexible 0 }
+data! { ClientQuotaRecord, versions 0..=0, flexible 0 }
 
 fields! {
     /// A topic was created.
@@ -58,5 +60,19 @@ fields! {
     pub struct FeatureLevelRecord {
         name: Text, 0..;
         feature_level: i16, 0..;
+    }
+
+    /// A quota of users, clients or addresses was set, or removed (KIP-546).
+    pub struct ClientQuotaRecord {
+        entity: Vec<EntityData>, 0..;
+        key: Text, 0..;
+        value: f64, 0..;
+        remove: bool, 0..;
+    }
+
+    /// Part of [`ClientQuotaRecord`]: one kind of entity and its name; null stands for the default.
+    pub struct EntityData {
+        entity_type: Text, 0..;
+        entity_name: Option<Text> = Some(Text::default()), 0..;
     }
 }

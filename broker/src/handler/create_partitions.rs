@@ -1,0 +1,84 @@
+//! CreatePartitions 0-3: more partitions for topics, placed by the broker or as told; a verdict per
+//! topic. Answered when the new partitions take records.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use logway_protocol::message::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
+    CreatePartitionsTopicResult,
+};
+use logway_protocol::{ErrorCode, Text};
+use tracing::info;
+
+use super::Header;
+use super::error::Code;
+use crate::context::Context;
+use crate::metadata::{GrowthError, NewPartitions};
+
+/// Gives topics more partitions.
+pub(crate) async fn handle(
+    context: &Arc<Context>,
+    _header: &Header,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let mut named: HashMap<Text, u32> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    let (mut results, mut names, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+    let mut refused = HashSet::new();
+    for topic in request.topics {
+        if named.get(&topic.name) == Some(&1) {
+            names.push(topic.name.clone());
+            asked.push(new_partitions(topic));
+        } else if refused.insert(topic.name.clone()) {
+            let text = Some("Duplicate topic name.".to_owned());
+            results.push(result(topic.name, ErrorCode::InvalidRequest, text));
+        }
+    }
+    let validate_only = request.validate_only;
+    match context.topics.grow(asked, validate_only).await {
+        Ok(verdicts) => {
+            for (name, verdict) in names.into_iter().zip(verdicts) {
+                results.push(match verdict {
+                    Ok(()) => {
+                        info!(topic = %name, validate_only, "partitions added");
+                        result(name, ErrorCode::None, None)
+                    }
+                    // Kafka has no text for it, and tools then show their own.
+                    Err(error @ GrowthError::UnknownTopic) => result(name, error.code(), None),
+                    Err(error) => result(name, error.code(), Some(error.to_string())),
+                });
+            }
+        }
+        Err(error) => {
+            let refused = |name| result(name, error.code(), Some(error.to_string()));
+            results.extend(names.into_iter().map(refused));
+        }
+    }
+    CreatePartitionsResponse {
+        results,
+        ..CreatePartitionsResponse::default()
+    }
+}
+
+fn new_partitions(topic: CreatePartitionsTopic) -> NewPartitions {
+    let assignments = topic.assignments.map(|assignments| {
+        let brokers = assignments.into_iter().map(|one| one.broker_ids);
+        brokers.collect()
+    });
+    NewPartitions {
+        topic: topic.name.to_string(),
+        count: topic.count,
+        assignments,
+    }
+}
+
+fn result(name: Text, code: ErrorCode, message: Option<String>) -> CreatePartitionsTopicResult {
+    CreatePartitionsTopicResult {
+        name,
+        error_code: code.code(),
+        error_message: message.map(Text::from),
+    }
+}

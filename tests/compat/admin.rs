@@ -1,0 +1,114 @@
+//! The admin requests of one node, well and badly asked for: Logway and a real Apache Kafka give the
+//! same codes, the same texts and the same state afterwards. Ids, times, sizes of disks and the order of
+//! lists that have none are left out.
+
+use std::fmt::Debug;
+
+use logway_protocol::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use logway_protocol::message::metadata::MetadataRequest;
+use logway_protocol::{ErrorCode, Request, Text};
+
+use crate::admin_cases::{self, Case};
+use crate::node::Kafka;
+use crate::odd::exchange::Connection;
+use crate::{broker, peers};
+
+/// A broker that is asked, and what it said.
+pub(crate) struct Asked {
+    pub(crate) at: Connection,
+    pub(crate) said: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// Asks, and notes what `shown` makes of the answer.
+    pub(crate) async fn ask<R: Request + Debug>(
+        &mut self,
+        version: i16,
+        request: &R,
+        shown: impl FnOnce(R::Response) -> Vec<String>,
+    ) {
+        let said = match self.at.ask(version, request).await {
+            Some(answer) => {
+                let mut lines = shown(answer);
+                lines.sort();
+                lines.join("; ")
+            }
+            None => "no answer".to_owned(),
+        };
+        self.said.push((format!("v{version} {request:?}"), said));
+    }
+
+    /// Waits until everybody who is asked sees what was changed: at once in Logway, soon in Kafka.
+    pub(crate) async fn settle(&mut self) {
+        let mut before = self.state().await;
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            let now = self.state().await;
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    async fn state(&mut self) -> String {
+        let topics = MetadataRequest {
+            topics: None,
+            ..MetadataRequest::default()
+        };
+        let topics = self.at.ask(12, &topics).await.expect("an answer");
+        let resources =
+            [(4, "1"), (4, ""), (32, "g"), (16, "m")].map(|(kind, name)| DescribeConfigsResource {
+                resource_type: kind,
+                resource_name: Text::from(name),
+                configuration_keys: None,
+            });
+        let configs = DescribeConfigsRequest {
+            resources: resources.to_vec(),
+            ..DescribeConfigsRequest::default()
+        };
+        let configs = self.at.ask(4, &configs).await.expect("an answer");
+        format!("{:?} {:?}", topics.topics, configs.results)
+    }
+}
+
+/// A code by its name, and a text.
+pub(crate) fn verdict(code: i16, message: Option<&Text>) -> String {
+    let code = ErrorCode::from_code(code).name();
+    // Kafka says nothing now with null, now with an empty text.
+    let text = message.map_or("", |message| message.as_str());
+    format!("{code} {text}")
+}
+
+async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
+    let mut asked = Asked {
+        at: Connection::open(addr.parse().expect("IP:PORT")).await,
+        said: Vec::new(),
+    };
+    for case in cases {
+        case(&mut asked).await;
+        asked.settle().await;
+    }
+    asked.said
+}
+
+#[test]
+fn admin_requests_are_answered_as_by_kafka() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(script) = peers::kafka() else { return };
+    let kafka = Kafka::start(script, folder.path());
+    let logway = broker(folder.path());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let cases = admin_cases::all();
+    let theirs = runtime.block_on(run(&kafka.address(), &cases));
+    let ours = runtime.block_on(run(&logway.address("kafka"), &cases));
+    let pairs = theirs.into_iter().zip(ours);
+    let found = pairs.filter(|((_, theirs), (_, ours))| theirs != ours);
+    let found: Vec<String> = found
+        .map(|((what, theirs), (_, ours))| {
+            format!("{what}\n    kafka:  {theirs}\n    logway: {ours}")
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(logway.stop().success());
+}
