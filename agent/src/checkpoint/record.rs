@@ -1,9 +1,9 @@
 //! The records of the state files and their bytes. Beside step 5 of the hallway.
 //!
-//! Layout, little-endian, first byte the kind: `H` begins a file (version u8, generation u64); `F` is all of
+//! Layout, little-endian, first byte the kind: `H` begins a file (version u8, generation u64); `G` is all of
 //! a file (id, dev, ino, born_ns: u64; fingerprint length u16, hash u128; acknowledged and sent frontier:
 //! offset u64, guard u64 each; seen_ms, home, id of the file before it or 0: u64; path bytes); `P` is a file's progress (id, both frontiers);
-//! `D` says that a file is forgotten (id).
+//! `D` says that a file is forgotten (id). Version 1 had `F` for `G`, without home and file before; it is read.
 //!
 //! **Invariant:** a layout never changes under its version.
 
@@ -16,6 +16,8 @@ use crate::input::file::evidence::{Fingerprint, Frontier, Home, Locator};
 
 /// Version of the layout and of the identity scheme (which hashes over how many bytes).
 const VERSION: u8 = 2;
+/// Versions that are read.
+const READABLE: std::ops::RangeInclusive<u8> = 1..=VERSION;
 /// Longest path kept; Linux's PATH_MAX. A longer one is cut: it serves the eye, not identity.
 const PATH_BYTES_MAX: usize = 4096;
 
@@ -70,7 +72,7 @@ pub(super) fn encode_head(out: &mut Vec<u8>, generation: u64) {
 }
 
 pub(super) fn encode_file(out: &mut Vec<u8>, file: &FileRecord) {
-    out.push(b'F');
+    out.push(b'G');
     let Locator { dev, ino, born_ns } = file.locator;
     for number in [file.id.0, dev, ino, born_ns] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -112,9 +114,12 @@ pub(super) fn decode(payload: &[u8]) -> Option<Record> {
         b'H' => {
             let [version] = fields.take::<1>()?;
             let generation = fields.number()?;
-            (version == VERSION).then_some(Record::Head { generation })
+            READABLE
+                .contains(&version)
+                .then_some(Record::Head { generation })
         }
-        b'F' => fields.file().map(Record::File),
+        b'F' => fields.file(false).map(Record::File),
+        b'G' => fields.file(true).map(Record::File),
         b'P' => Some(Record::Progress {
             id: FileId(fields.number()?),
             acked: fields.frontier()?,
@@ -146,9 +151,10 @@ impl Fields<'_> {
         })
     }
 
-    fn file(mut self) -> Option<FileRecord> {
+    fn file(mut self, knows_home: bool) -> Option<FileRecord> {
+        let id = self.number()?;
         Some(FileRecord {
-            id: FileId(self.number()?),
+            id: FileId(id),
             locator: Locator {
                 dev: self.number()?,
                 ino: self.number()?,
@@ -161,8 +167,12 @@ impl Fields<'_> {
             acked: self.frontier()?,
             sent: self.frontier()?,
             seen_ms: self.number()?,
-            home: Home(self.number()?),
-            before: Some(FileId(self.number()?)).filter(|before| before.0 != 0),
+            // In version 1 a file's id said which partition is its own.
+            home: Home(if knows_home { self.number()? } else { id }),
+            before: match knows_home {
+                true => Some(FileId(self.number()?)).filter(|before| before.0 != 0),
+                false => None,
+            },
             path: PathBuf::from(OsString::from_vec(self.0.to_vec())),
         })
     }

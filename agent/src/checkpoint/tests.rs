@@ -239,3 +239,26 @@ fn two_agents_do_not_share_a_folder() {
     drop(first);
     Store::open(dir.path()).expect("free again");
 }
+
+#[test]
+fn a_state_of_version_1_is_read() {
+    let mut known = record(7, 70);
+    (known.home, known.before) = (Home(7), None);
+    let mut payload = Vec::new();
+    super::record::encode_file(&mut payload, &known);
+    // That version had no home and no file before in front of the path.
+    let path_len = known.path.as_os_str().len();
+    let at = payload.len() - path_len;
+    payload.drain(at - 16..at);
+    payload[0] = b'F';
+    let mut bytes = Vec::new();
+    super::frame::push(
+        &mut bytes,
+        &[b"H\x01".as_slice(), &5_u64.to_le_bytes()].concat(),
+    );
+    super::frame::push(&mut bytes, &payload);
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("snapshot"), bytes).expect("written");
+    let store = Store::open(dir.path()).expect("opens");
+    assert_eq!(store.files().collect::<Vec<_>>(), [&known]);
+}
