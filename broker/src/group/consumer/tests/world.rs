@@ -162,6 +162,11 @@ impl World {
                 .filter_map(|(id, of)| Some((name(id)?, of.iter().copied().collect())))
                 .collect();
             let metadata = subscription(&client.topics(), &holds);
+            if !self.group.members.contains(&client.id()) {
+                // Its time was up and it did not hear of it: it is a new member under its old id, as
+                // with Kafka. What it believed to hold has been others' since.
+                self.clients[number].holds.clear();
+            }
             Event::Join(Box::new(Join {
                 waiter,
                 member_id: Some(client.id()),
@@ -301,6 +306,8 @@ impl World {
             -1
         };
         let waiter = self.ask(number);
+        // It has let go of everything before it says that it goes, whether an answer comes or not.
+        self.clients[number].holds.clear();
         self.step(|group, at| group.leave(at, waiter, &leaving, epoch));
     }
 
