@@ -15,6 +15,7 @@ mod alter_configs;
 mod compaction;
 mod dump;
 mod folders;
+mod kafka_admin_tools;
 mod kafka_tools;
 mod kcat;
 mod many_partitions;
