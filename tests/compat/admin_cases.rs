@@ -42,6 +42,7 @@ pub(crate) fn all() -> Vec<Case> {
         Box::new(|asked| Box::pin(features(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas_described(asked))),
+        Box::new(|asked| Box::pin(admin_settings::scram_described(asked))),
         Box::new(|asked| Box::pin(admin_settings::configs(asked))),
         Box::new(|asked| Box::pin(admin_settings::configs_described(asked))),
     ]

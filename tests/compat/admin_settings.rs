@@ -8,6 +8,9 @@ use logway_protocol::message::describe_client_quotas::{
     ComponentData, DescribeClientQuotasRequest,
 };
 use logway_protocol::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use logway_protocol::message::describe_user_scram_credentials::{
+    DescribeUserScramCredentialsRequest, UserName,
+};
 use logway_protocol::message::incremental_alter_configs::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource, IncrementalAlterableConfig,
 };
@@ -79,6 +82,34 @@ pub(crate) async fn quotas(asked: &mut Asked) {
                     format!("{parts:?} {said}")
                 });
                 entries.collect()
+            })
+            .await;
+    }
+}
+
+pub(crate) async fn scram_described(asked: &mut Asked) {
+    for users in [
+        None,
+        Some(vec![]),
+        Some(vec!["bob"]),
+        Some(vec!["bob", "bob"]),
+    ] {
+        let named = |users: Vec<&str>| {
+            let users = users.into_iter();
+            users
+                .map(|name| UserName {
+                    name: Text::from(name),
+                })
+                .collect()
+        };
+        let request = DescribeUserScramCredentialsRequest {
+            users: users.map(named),
+        };
+        asked
+            .ask(0, &request, |answer| {
+                let said = verdict(answer.error_code, answer.error_message.as_ref());
+                let results = answer.results.iter().map(|one| format!("{one:?}"));
+                results.chain([said]).collect()
             })
             .await;
     }

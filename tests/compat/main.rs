@@ -16,6 +16,7 @@ mod compaction;
 mod dump;
 mod folders;
 mod groups;
+mod kafka_admin_tools;
 mod kafka_tools;
 mod kcat;
 mod many_partitions;

@@ -11,15 +11,18 @@ use logway_protocol::message::create_partitions::{
 use logway_protocol::{ErrorCode, Text};
 use tracing::info;
 
-use super::Header;
 use super::error::Code;
+use super::{Header, QUOTA_EXCEEDED};
 use crate::context::Context;
 use crate::metadata::{GrowthError, NewPartitions};
+
+/// From this version on, a client that creates too many partitions is refused (KIP-599).
+const STRICT_FROM: i16 = 3;
 
 /// Gives topics more partitions.
 pub(crate) async fn handle(
     context: &Arc<Context>,
-    _header: &Header,
+    header: &Header,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut named: HashMap<Text, u32> = HashMap::new();
@@ -30,6 +33,11 @@ pub(crate) async fn handle(
     let mut refused = HashSet::new();
     for topic in request.topics {
         if named.get(&topic.name) == Some(&1) {
+            let added = added(context, &topic);
+            if let Err(code) = header.pay(context, added, STRICT_FROM) {
+                results.push(result(topic.name, code, Some(QUOTA_EXCEEDED.to_owned())));
+                continue;
+            }
             names.push(topic.name.clone());
             asked.push(new_partitions(topic));
         } else if refused.insert(topic.name.clone()) {
@@ -61,6 +69,14 @@ pub(crate) async fn handle(
         results,
         ..CreatePartitionsResponse::default()
     }
+}
+
+/// How many partitions the topic would get.
+fn added(context: &Context, topic: &CreatePartitionsTopic) -> usize {
+    let image = context.metadata.image();
+    let present = image.topic(&topic.name);
+    let asked = usize::try_from(topic.count).unwrap_or(0);
+    present.map_or(0, |topic| asked.saturating_sub(topic.partitions.len()))
 }
 
 fn new_partitions(topic: CreatePartitionsTopic) -> NewPartitions {

@@ -12,16 +12,19 @@ use logway_protocol::message::create_topics::{
 use logway_protocol::{ErrorCode, Text};
 use tracing::info;
 
-use super::Header;
 use super::error::Code;
+use super::{Header, QUOTA_EXCEEDED};
 use crate::context::Context;
 use crate::metadata::{CreatedTopic, NewTopic, SETTINGS};
 use crate::setting_source;
 
+/// From this version on, a client that creates too many partitions is refused (KIP-599).
+const STRICT_FROM: i16 = 6;
+
 /// Creates topics, in the order of the request.
 pub(crate) async fn handle(
     context: &Arc<Context>,
-    _header: &Header,
+    header: &Header,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let mut named: HashMap<Text, usize> = HashMap::new();
@@ -43,8 +46,14 @@ pub(crate) async fn handle(
             }
             continue;
         }
+        let topic = new_topic(topic);
+        let default = context.settings.num_partitions;
+        if let Err(code) = header.pay(context, topic.count(default), STRICT_FROM) {
+            topics.push(refused(name, code, QUOTA_EXCEEDED));
+            continue;
+        }
         names.push(name);
-        new_topics.push(new_topic(topic));
+        new_topics.push(topic);
     }
     let outcomes = context.topics.create(new_topics, request.validate_only);
     for (name, outcome) in names.into_iter().zip(outcomes.await) {

@@ -9,15 +9,18 @@ use logway_protocol::message::delete_topics::{
 };
 use logway_protocol::{ErrorCode, Text, Uuid};
 
-use super::Header;
 use super::error::Code;
+use super::{Header, QUOTA_EXCEEDED};
 use crate::context::Context;
 use crate::metadata::Topic;
+
+/// From this version on, a client that deletes too many partitions is refused (KIP-599).
+const STRICT_FROM: i16 = 5;
 
 /// Deletes topics, all at once.
 pub(crate) async fn handle(
     context: &Arc<Context>,
-    _header: &Header,
+    header: &Header,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     let by_name = |name: Text| DeleteTopicState {
@@ -36,7 +39,15 @@ pub(crate) async fn handle(
     for topic in asked {
         let repeated = !seen.insert((topic.name.clone(), topic.topic_id));
         match find(context, topic, repeated) {
-            Ok(topic) => found.push(topic),
+            Ok(topic) => match header.pay(context, topic.partitions.len(), STRICT_FROM) {
+                Ok(()) => found.push(topic),
+                Err(code) => responses.push(DeletableTopicResult {
+                    name: Some(Text::from(&*topic.name)),
+                    topic_id: topic.id,
+                    error_code: code.code(),
+                    error_message: Some(Text::from(QUOTA_EXCEEDED)),
+                }),
+            },
             Err(refusal) => responses.push(refusal),
         }
     }

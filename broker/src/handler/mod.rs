@@ -5,12 +5,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use logway_protocol::codec::Decoder;
 use logway_protocol::header::{decode_request_header, encode_response};
-use logway_protocol::{ApiKey, EncodeError, Message, Request as ApiRequest, Text};
+use logway_protocol::{ApiKey, EncodeError, ErrorCode, Message, Request as ApiRequest, Text};
 use tracing::error;
 
 use crate::context::Context;
@@ -40,6 +40,7 @@ mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 pub(crate) mod error;
@@ -71,6 +72,9 @@ pub(crate) use api_versions::features;
 pub(crate) use fetch::FetchSessions;
 pub(crate) use refusal::Refusal;
 
+/// What a client is told that created or deleted too many partitions.
+const QUOTA_EXCEEDED: &str = "The throttling quota has been exceeded.";
+
 /// Who asks, and in which version the answer must be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
@@ -90,6 +94,16 @@ impl Header {
     /// The client id as quotas know it.
     pub(crate) fn client(&self) -> &str {
         self.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// Has the client pay for partitions that it creates or deletes. Requests from version `strict_from`
+    /// on are refused while it has not waited for the last ones; older ones silence it afterwards.
+    fn pay(&self, context: &Context, partitions: usize, strict_from: i16) -> Result<(), ErrorCode> {
+        let strict = self.version >= strict_from;
+        let paid = context.quotas.mutated(self.client(), partitions, strict);
+        self.silence.extend(paid.unwrap_or_else(|due| due));
+        paid.map(|_| ())
+            .map_err(|_| ErrorCode::ThrottlingQuotaExceeded)
     }
 
     /// Counts the request's time and silences the connection for as long as that or `so_far` asks:
@@ -250,6 +264,7 @@ served! {
     ListPartitionReassignments => list_partition_reassignments,
     DescribeClientQuotas => describe_client_quotas,
     AlterClientQuotas => alter_client_quotas,
+    DescribeUserScramCredentials => describe_user_scram_credentials,
     DescribeQuorum => describe_quorum,
     UpdateFeatures => update_features,
     ListConfigResources => list_config_resources,
@@ -274,7 +289,13 @@ pub(crate) async fn run(context: Arc<Context>, request: Request) -> Reply {
 /// Tells the client how long to be silent, if its requests take too much time.
 fn throttle<M: Message>(context: &Context, header: &Header, response: &mut M) {
     if header.time.is_some() {
-        response.set_throttle_time_ms(header.silence(context, Duration::ZERO));
+        header.silence(context, Duration::ZERO);
+    }
+    // A request that may not overlap with others began in no silence: this one is its own.
+    if let Some(until) = header.silence.until() {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = left.as_millis().saturating_add(1);
+        response.set_throttle_time_ms(i32::try_from(left).unwrap_or(i32::MAX));
     }
 }
 

@@ -32,8 +32,9 @@ pub(crate) use in_force::{InForce, LiveSettings};
 pub(crate) use plan::{CreateTopicError, NewTopic};
 pub(crate) use producer_ids::ProducerIds;
 pub(crate) use quota::{
-    CONNECTION_CREATION_RATE, CONSUMER_BYTE_RATE, ClientQuotas, EntityKind, PRODUCER_BYTE_RATE,
-    QuotaChange, QuotaEntity, QuotaError, REQUEST_PERCENTAGE, alter as alter_quotas,
+    CONNECTION_CREATION_RATE, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, ClientQuotas,
+    EntityKind, PRODUCER_BYTE_RATE, QuotaChange, QuotaEntity, QuotaError, REQUEST_PERCENTAGE,
+    alter as alter_quotas,
 };
 pub(crate) use resource_config::{
     GROUP_SETTINGS, METRICS_SETTINGS, ResourceError, ResourceSetting, is_dynamic,

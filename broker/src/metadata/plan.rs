@@ -32,6 +32,20 @@ pub(crate) struct NewTopic {
     pub(crate) configs: Vec<(String, Option<String>)>,
 }
 
+impl NewTopic {
+    /// How many partitions it would have, given the broker's default.
+    pub(crate) fn count(&self, default: i32) -> usize {
+        let asked = match self.partitions {
+            -1 => default,
+            count => count,
+        };
+        match self.assignments.len() {
+            0 => usize::try_from(asked).unwrap_or(0),
+            count => count,
+        }
+    }
+}
+
 /// What the cluster is when topics are placed.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {

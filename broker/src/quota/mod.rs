@@ -5,6 +5,7 @@
 //! The answer goes out at once and says how long the client should be silent; for that time the
 //! broker reads nothing from its connection. A fetch that is too much is answered without records.
 
+mod bucket;
 mod rate;
 mod request_time;
 mod rules;
@@ -20,6 +21,7 @@ use arc_swap::ArcSwap;
 use logway_config::broker::Broker as Settings;
 use parking_lot::Mutex;
 
+use self::bucket::Bucket;
 use self::rate::{Rate, Windows};
 use self::rules::{Limited, Measured, Rules};
 use crate::metadata::{ClientQuotas, Image, Observer};
@@ -28,7 +30,10 @@ pub(crate) use self::request_time::{RequestTime, Silence, timed};
 
 /// Who sends without having said who he is (Kafka's name of him).
 pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
-/// Rates kept at once; above, those that nothing happened in are dropped.
+/// Seconds of partitions that may be created and deleted at once (Kafka's `controller.quota.window.num`
+/// windows of one second).
+const MUTATION_BURST_SECONDS: f64 = 11.0;
+/// Rates, and buckets, kept at once; above, those that nothing happened in are dropped.
 const RATES_MAX: usize = 10_000;
 
 /// The rates of all clients that have quotas.
@@ -40,6 +45,7 @@ pub(crate) struct Quotas {
     /// What the rules were made of.
     source: Mutex<Arc<ClientQuotas>>,
     rates: Mutex<HashMap<Measured, Rate>>,
+    buckets: Mutex<HashMap<Measured, Bucket>>,
 }
 
 impl Quotas {
@@ -54,6 +60,7 @@ impl Quotas {
             rules: ArcSwap::default(),
             source: Mutex::default(),
             rates: Mutex::default(),
+            buckets: Mutex::default(),
         }
     }
 
@@ -112,6 +119,46 @@ impl Quotas {
         (!held.is_zero()).then(|| held.min(self.window()))
     }
 
+    /// Has a client pay for so many partitions that he creates or deletes: how long he is to be silent.
+    ///
+    /// # Errors
+    /// `strict` and he has not yet waited for the last ones: how long he must.
+    pub(crate) fn mutated(
+        &self,
+        client: &str,
+        partitions: usize,
+        strict: bool,
+    ) -> Result<Duration, Duration> {
+        let rules = self.rules.load();
+        if !rules.limits(Limited::Mutations) {
+            return Ok(Duration::ZERO);
+        }
+        let Some((limit, who)) = rules.of_client(Limited::Mutations, ANONYMOUS, client) else {
+            return Ok(Duration::ZERO);
+        };
+        let mut buckets = self.buckets.lock();
+        let now_ms = self.now_ms();
+        if buckets.len() >= RATES_MAX && !buckets.contains_key(&who) {
+            buckets.retain(|_, bucket| !bucket.is_full(limit, MUTATION_BURST_SECONDS, now_ms));
+        }
+        let full = Bucket::full(limit, MUTATION_BURST_SECONDS, now_ms);
+        let bucket = buckets.entry(who).or_insert(full);
+        let wait = |ms| Duration::from_millis(ms);
+        let due = bucket.wait_ms(limit, MUTATION_BURST_SECONDS, now_ms);
+        if strict && due > 0 {
+            return Err(wait(due));
+        }
+        bucket.take(partitions as f64);
+        match strict {
+            true => Ok(Duration::ZERO),
+            false => Ok(wait(bucket.wait_ms(limit, MUTATION_BURST_SECONDS, now_ms))),
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.begin.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
     fn window(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.windows.size_ms).unwrap_or(1000))
     }
@@ -131,7 +178,7 @@ impl Quotas {
         let windows = self.windows;
         let mut rates = self.rates.lock();
         // Within the lock, so that times of one rate never go back.
-        let now_ms = i64::try_from(self.begin.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let now_ms = self.now_ms();
         if rates.len() >= RATES_MAX && !rates.contains_key(&measured) {
             rates.retain(|_, rate| !rate.is_idle(windows, now_ms));
             if rates.len() >= RATES_MAX {

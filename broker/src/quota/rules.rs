@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::metadata::{
-    CONNECTION_CREATION_RATE, CONSUMER_BYTE_RATE, ClientQuotas, EntityKind, PRODUCER_BYTE_RATE,
-    QuotaEntity, REQUEST_PERCENTAGE,
+    CONNECTION_CREATION_RATE, CONSUMER_BYTE_RATE, CONTROLLER_MUTATION_RATE, ClientQuotas,
+    EntityKind, PRODUCER_BYTE_RATE, QuotaEntity, REQUEST_PERCENTAGE,
 };
 
 /// What is limited.
@@ -21,14 +21,17 @@ pub(crate) enum Limited {
     Requests,
     /// Connections per second of one address.
     Connections,
+    /// Partitions created and deleted per second.
+    Mutations,
 }
 
 impl Limited {
-    const ALL: [Limited; 4] = [
+    const ALL: [Limited; 5] = [
         Limited::Produce,
         Limited::Fetch,
         Limited::Requests,
         Limited::Connections,
+        Limited::Mutations,
     ];
 
     fn key(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Limited {
             Limited::Fetch => CONSUMER_BYTE_RATE,
             Limited::Requests => REQUEST_PERCENTAGE,
             Limited::Connections => CONNECTION_CREATION_RATE,
+            Limited::Mutations => CONTROLLER_MUTATION_RATE,
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod describe_transactions;
+pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
 pub mod fetch;
@@ -217,6 +218,7 @@ apis! {
     DescribeClientQuotas: describe_client_quotas::DescribeClientQuotasRequest;
     AlterClientQuotas: alter_client_quotas::AlterClientQuotasRequest;
     DescribeQuorum: describe_quorum::DescribeQuorumRequest;
+    DescribeUserScramCredentials: describe_user_scram_credentials::DescribeUserScramCredentialsRequest;
     UpdateFeatures: update_features::UpdateFeaturesRequest;
     DescribeProducers: describe_producers::DescribeProducersRequest;
     DescribeTransactions: describe_transactions::DescribeTransactionsRequest;

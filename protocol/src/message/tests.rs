@@ -62,6 +62,7 @@ fn for_each_api(check: &mut impl Check) {
     check.check::<list_partition_reassignments::ListPartitionReassignmentsRequest>();
     check.check::<offset_delete::OffsetDeleteRequest>();
     check.check::<describe_client_quotas::DescribeClientQuotasRequest>();
+    check.check::<describe_user_scram_credentials::DescribeUserScramCredentialsRequest>();
     check.check::<alter_client_quotas::AlterClientQuotasRequest>();
     check.check::<describe_quorum::DescribeQuorumRequest>();
     check.check::<update_features::UpdateFeaturesRequest>();
