@@ -30,6 +30,7 @@ mod raw;
 #[path = "../../broker/tests/requests/mod.rs"]
 mod requests;
 mod sequences;
+mod streams;
 mod transactions;
 
 use std::path::Path;
