@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::bucket::Bucket;
 use super::rate::{Rate, Windows};
 use super::rules::{Limited, Rules};
 use crate::metadata::{ClientQuotas, EntityKind, QuotaEntity};
@@ -37,9 +38,10 @@ proptest! {
         pieces in prop::collection::vec((0.000_1..1.0f64, 0u16..50), 1..600),
     ) {
         let (sent, until, largest) = obedient(WINDOWS, limit, &pieces);
-        // The last piece may be too much and is not waited for here.
+        // The last piece may be too much and is not waited for here. What a window held too much is
+        // forgotten with it, in Kafka as here: up to a twentieth more gets through in the long run.
         let seconds = until as f64 / 1000.0 + f64::from(WINDOWS.count);
-        prop_assert!(sent <= limit * seconds + 2.0 * largest, "{sent} in {until} ms at {limit}/s");
+        prop_assert!(sent <= 1.05 * limit * seconds + 2.0 * largest, "{sent} in {until} ms at {limit}/s");
     }
 
     /// Whoever stays below the quota never waits: also if he sends what gathered in two windows at
@@ -74,6 +76,29 @@ proptest! {
         }
         let (with, without) = (with.per_second(WINDOWS, now), without.per_second(WINDOWS, now));
         prop_assert!((with - without).abs() <= 1.0, "{with} {without}");
+    }
+
+    /// Whoever waits until nothing is overdrawn gets, over any time, what the bucket held and what ran
+    /// into it since, and the last piece of work; whoever takes less than runs in never waits.
+    #[test]
+    fn a_bucket_gives_no_more_than_runs_into_it(
+        limit in 0.1..1e4f64,
+        work in prop::collection::vec((0.0..1e5f64, 0i64..100), 1..200),
+    ) {
+        let (mut bucket, burst) = (Bucket::full(limit, 11.0, 0), 11.0 * limit);
+        let (mut now, mut taken) = (0i64, 0.0);
+        for (amount, pause) in work {
+            prop_assert!(bucket.wait_ms(limit, 11.0, now) <= 1);
+            prop_assert!(taken <= burst + limit * (now as f64 / 1000.0) + limit / 1000.0 + 1e-6);
+            bucket.take(amount);
+            taken += amount;
+            now += i64::try_from(bucket.wait_ms(limit, 11.0, now)).unwrap() + pause;
+        }
+        let mut slow = Bucket::full(limit, 11.0, 0);
+        for second in 1..50 {
+            slow.take(limit * 0.9);
+            prop_assert_eq!(slow.wait_ms(limit, 11.0, second * 1000), 0);
+        }
     }
 
     /// Nothing is remembered for longer than all windows.

@@ -6,6 +6,7 @@ use logway_protocol::message::alter_client_quotas::{
     AlterClientQuotasRequest, EntityData, EntryData, OpData,
 };
 use logway_protocol::message::api_versions::ApiVersionsRequest;
+use logway_protocol::message::create_topics::{CreatableTopic, CreateTopicsRequest};
 use logway_protocol::message::describe_client_quotas::{
     ComponentData, DescribeClientQuotasRequest,
 };
@@ -209,6 +210,41 @@ async fn connections_of_an_address_come_no_faster_than_its_quota() {
     set(&mut client, "ip", None, "connection_creation_rate", None).await;
     let mut again = server.connect().await;
     again.ask(4, &ListGroupsRequest::default()).await;
+}
+
+#[tokio::test]
+async fn partitions_are_created_no_faster_than_the_quota() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    set(
+        &mut client,
+        "client-id",
+        Some("test"),
+        "controller_mutation_rate",
+        Some(1.0),
+    )
+    .await;
+    let create = |name: &str, partitions| CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: Text::from(name),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..CreatableTopic::default()
+        }],
+        ..CreateTopicsRequest::default()
+    };
+    // Eleven seconds' worth, overdrawn by one topic.
+    let first = client.ask(7, &create("a", 12)).await;
+    assert_eq!((first.topics[0].error_code, first.throttle_time_ms), (0, 0));
+    let second = client.ask(7, &create("b", 1)).await;
+    let code = ErrorCode::from_code(second.topics[0].error_code);
+    assert_eq!(code, ErrorCode::ThrottlingQuotaExceeded);
+    assert!((1..=1001).contains(&second.throttle_time_ms), "{second:?}");
+    // The connection was silent for as long, so that the third comes in time; and an old client is
+    // not refused but silenced.
+    let third = client.ask(5, &create("b", 2)).await;
+    assert_eq!(third.topics[0].error_code, 0);
+    assert!(third.throttle_time_ms > 1000, "{third:?}");
 }
 
 #[tokio::test]
