@@ -8,8 +8,8 @@ mod offsets_topic;
 use std::time::Duration;
 
 use logway_client::{
-    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, IsolationLevel, Polled,
-    Start, TopicPartition,
+    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol,
+    IsolationLevel, Polled, Start, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -277,6 +277,9 @@ fn config(
         client: properties::client(bootstrap, settings, "console-consumer")?,
         group_id: Some(group),
         group_instance_id: properties::get(settings, "group.instance.id").map(str::to_owned),
+        group_protocol: group_protocol(settings)?,
+        group_remote_assignor: properties::get(settings, "group.remote.assignor")
+            .map(str::to_owned),
         auto_offset_reset,
         isolation_level,
         ..ConsumerConfig::default()
@@ -291,6 +294,22 @@ fn config(
         }
     }
     Ok(config)
+}
+
+/// Which protocol a member of a group speaks.
+fn group_protocol(settings: &Properties) -> Result<GroupProtocol, Exception> {
+    let asked = properties::get(settings, "group.protocol").unwrap_or("classic");
+    match asked.to_ascii_lowercase().as_str() {
+        "classic" => Ok(GroupProtocol::Classic),
+        "consumer" => Ok(GroupProtocol::Consumer),
+        _ => Err(Exception::new(
+            "org.apache.kafka.common.config.ConfigException",
+            format!(
+                "Invalid value {asked} for configuration group.protocol: String must be one of \
+                 (case insensitive): [CLASSIC, CONSUMER]"
+            ),
+        )),
+    }
 }
 
 /// A number for a group that nobody else has; as with Kafka one of a hundred thousand.
