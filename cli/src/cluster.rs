@@ -1,7 +1,9 @@
 //! `logway cluster` and `logway transactions`: looks at a cluster as a whole.
 
-use logway_client::{Destination, ErrorCode};
-use logway_protocol::message::describe_transactions::DescribeTransactionsRequest;
+use logway_client::{Admin, AdminError, Destination, ErrorCode};
+use logway_protocol::message::describe_transactions::{
+    DescribeTransactionsRequest, DescribeTransactionsResponse,
+};
 use logway_protocol::message::list_transactions::ListTransactionsRequest;
 use serde_json::Value;
 
@@ -69,22 +71,32 @@ async fn list(cluster: &Cluster, output: Output) -> Result<(), Failure> {
     table.print(output)
 }
 
-async fn describe_transaction(id: &str, cluster: &Cluster, output: Output) -> Result<(), Failure> {
-    let doing = format!("describe transaction `{id}`");
-    let response = cluster
-        .admin()?
+/// What the coordinator of a transactional id says of it.
+///
+/// # Errors
+/// No coordinator answers; what it answers may still be an error of the id.
+pub(crate) async fn ask_of_transaction(
+    admin: &Admin,
+    id: &str,
+) -> Result<DescribeTransactionsResponse, AdminError> {
+    let first_code = |response: &DescribeTransactionsResponse| {
+        let first = response.transaction_states.first();
+        first.map_or(0, |state| state.error_code)
+    };
+    admin
         .request(
             Destination::Transaction(id),
             |_| DescribeTransactionsRequest {
                 transactional_ids: vec![id.into()],
             },
-            |response| {
-                response
-                    .transaction_states
-                    .first()
-                    .map_or(0, |s| s.error_code)
-            },
+            first_code,
         )
+        .await
+}
+
+async fn describe_transaction(id: &str, cluster: &Cluster, output: Output) -> Result<(), Failure> {
+    let doing = format!("describe transaction `{id}`");
+    let response = ask_of_transaction(&cluster.admin()?, id)
         .await
         .map_err(|e| Failure::failed(e, &doing))?;
     let mut table = Table::new(&[

@@ -13,7 +13,7 @@ use logway_protocol::message::list_groups::ListGroupsRequest;
 use logway_protocol::message::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 use logway_protocol::{ErrorCode, Text};
 
-use crate::configs::describe;
+use crate::configs::shown;
 use crate::harness::{Client, PATIENCE, Server, batch};
 use crate::requests::{BROKER, TOPIC};
 use crate::restart::start;
@@ -140,16 +140,6 @@ async fn set(client: &mut Client, name: &str, setting: &str, value: Option<&str>
     };
     let answer = client.ask(1, &request).await;
     assert_eq!(answer.responses[0].error_code, 0, "{answer:?}");
-}
-
-/// A setting's value and the number of its source.
-async fn shown(client: &mut Client, kind: i8, resource: &str, name: &str) -> (String, i8) {
-    let (_, configs) = describe(client, kind, resource).await;
-    let config = configs
-        .into_iter()
-        .find(|config| config.name == name)
-        .unwrap();
-    (config.value.unwrap().to_string(), config.config_source)
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use logway_protocol::message::incremental_alter_configs::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
 };
 
-use crate::configs::describe;
+use crate::configs::shown;
 use crate::harness::{Client, PATIENCE, Server, batch, values};
 use crate::requests::{APPEND, BROKER, DELETE, SET, SUBTRACT, TOPIC, changed, replaced};
 use crate::restart::start;
@@ -31,17 +31,6 @@ async fn set(client: &mut Client, topic: &str, name: &str, value: &str) {
     assert_eq!(alter(client, vec![set]).await, [ErrorCode::None]);
 }
 
-/// A topic's value of a setting and the number of its source.
-async fn shown(client: &mut Client, topic: &str, name: &str) -> (String, i8) {
-    let (code, configs) = describe(client, TOPIC, topic).await;
-    assert_eq!(code, 0);
-    let config = configs
-        .into_iter()
-        .find(|config| config.name == name)
-        .unwrap();
-    (config.value.unwrap().to_string(), config.config_source)
-}
-
 #[tokio::test]
 async fn lists_grow_and_shrink_and_defaults_come_back() {
     let server = Server::start().await;
@@ -50,7 +39,7 @@ async fn lists_grow_and_shrink_and_defaults_come_back() {
     let policy = async |client: &mut Client, operation, value| {
         let one = changed(TOPIC, "t", &[("cleanup.policy", operation, value)]);
         assert_eq!(alter(client, vec![one]).await, [ErrorCode::None]);
-        shown(client, "t", "cleanup.policy").await
+        shown(client, TOPIC, "t", "cleanup.policy").await
     };
     let both = ("delete,compact".to_owned(), 1);
     assert_eq!(policy(&mut client, APPEND, Some("compact")).await, both);
@@ -87,9 +76,9 @@ async fn one_bad_setting_changes_nothing_of_its_topic_and_no_other_topic() {
         invalid,
     ];
     assert_eq!(codes, expected);
-    assert_eq!(shown(&mut client, "a", "retention.ms").await.1, 5);
+    assert_eq!(shown(&mut client, TOPIC, "a", "retention.ms").await.1, 5);
     assert_eq!(
-        shown(&mut client, "b", "retention.ms").await,
+        shown(&mut client, TOPIC, "b", "retention.ms").await,
         ("9".to_owned(), 1)
     );
 }
@@ -107,7 +96,7 @@ async fn validate_only_changes_nothing() {
         let answer = client.ask(0, &request).await;
         assert_eq!(answer.responses[0].error_code, code.code());
     }
-    assert_eq!(shown(&mut client, "t", "retention.ms").await.1, 5);
+    assert_eq!(shown(&mut client, TOPIC, "t", "retention.ms").await.1, 5);
 }
 
 #[tokio::test]
@@ -124,10 +113,10 @@ async fn the_older_request_replaces_everything() {
         let answer = client.ask(version, &request).await;
         assert_eq!(answer.responses[0].error_code, 0);
         assert_eq!(
-            shown(&mut client, "t", "segment.ms").await,
+            shown(&mut client, TOPIC, "t", "segment.ms").await,
             ("77".to_owned(), 1)
         );
-        assert_eq!(shown(&mut client, "t", "retention.ms").await.1, 5);
+        assert_eq!(shown(&mut client, TOPIC, "t", "retention.ms").await.1, 5);
     }
 }
 
@@ -158,7 +147,7 @@ async fn running_logs_follow_and_a_restart_remembers() {
     })
     .await;
     assert_eq!(
-        shown(&mut client, "t", "max.message.bytes").await,
+        shown(&mut client, TOPIC, "t", "max.message.bytes").await,
         ("1000".to_owned(), 1)
     );
     // Age: the next look takes everything.

@@ -123,3 +123,19 @@ async fn acks_of_all_want_no_more_in_sync_replicas_than_there_are() {
     create_with(&mut client, "t", &[("min.insync.replicas", "2")]).await;
     assert_eq!(client.produce("t", -1, batch(&["a"])).await.error_code, 0);
 }
+
+/// A setting's value and the number of its source.
+pub(crate) async fn shown(
+    client: &mut Client,
+    kind: i8,
+    resource: &str,
+    name: &str,
+) -> (String, i8) {
+    let (code, configs) = describe(client, kind, resource).await;
+    assert_eq!(code, 0);
+    let config = configs
+        .into_iter()
+        .find(|config| config.name == name)
+        .unwrap();
+    (config.value.unwrap().to_string(), config.config_source)
+}

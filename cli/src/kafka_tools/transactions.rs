@@ -8,9 +8,7 @@ use logway_client::{Admin, Destination, ErrorCode};
 use logway_protocol::message::describe_producers::{
     DescribeProducersRequest, ProducerState, TopicRequest,
 };
-use logway_protocol::message::describe_transactions::{
-    DescribeTransactionsRequest, TransactionState,
-};
+use logway_protocol::message::describe_transactions::TransactionState;
 use logway_protocol::message::list_transactions::ListTransactionsRequest;
 
 use super::connect::{self, CLUSTER};
@@ -18,6 +16,7 @@ use super::exception::Exception;
 use super::options::{Opt, Parsed, value};
 use super::output::{End, err, out};
 use super::{Misread, Tool};
+use crate::cluster::ask_of_transaction;
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-transactions",
@@ -214,19 +213,7 @@ async fn list(admin: &Admin, parsed: &Parsed) -> Result<(), End> {
 
 /// The state of a transactional id, if there is one.
 async fn state_of(admin: &Admin, id: &str) -> Result<Option<TransactionState>, Exception> {
-    let response = admin
-        .request(
-            Destination::Transaction(id),
-            |_| DescribeTransactionsRequest {
-                transactional_ids: vec![id.into()],
-            },
-            |response| {
-                response
-                    .transaction_states
-                    .first()
-                    .map_or(0, |state| state.error_code)
-            },
-        )
+    let response = ask_of_transaction(admin, id)
         .await
         .map_err(|error| Exception::of_call(&error, "describeTransactions"))?;
     let state = response.transaction_states.into_iter().next();
