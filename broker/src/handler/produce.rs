@@ -32,6 +32,7 @@ use super::error::Code;
 use super::{Header, Refusal, Reply, frame};
 use crate::clock::now_ms;
 use crate::context::Context;
+use crate::metadata::TopicConfig;
 use crate::partition::{
     AppendError, Appended, BatchRefusal, Membership, Partition, client_batch, sole_batch,
 };
@@ -64,15 +65,8 @@ pub(super) async fn handle(
 ) -> Reply {
     let (mut response, unsynced) = match &request.transactional_id {
         None => append_all(context, header, (&request, &Admission::default())),
-        Some(id) => {
-            let gate = context.transactions.gate(id);
-            let _in_order = match gate {
-                Some(gate) => Some(gate.lock().await),
-                None => None,
-            };
-            let admission = Admission::ask(context, header, (id, &request)).await;
-            append_all(context, header, (&request, &admission))
-        }
+        // In a box: the future of every other request would else be as large.
+        Some(id) => Box::pin(append_in_transaction(context, header, (id, &request))).await,
     };
     let silence = context.quotas.produced(header.client(), header.bytes);
     if request.acks == 0 {
@@ -102,6 +96,20 @@ pub(super) async fn handle(
     }
     response.throttle_time_ms = header.silence(context, silence);
     frame(header, &response)
+}
+
+async fn append_in_transaction(
+    context: &Arc<Context>,
+    header: &Header,
+    (id, request): (&str, &ProduceRequest),
+) -> (ProduceResponse, Vec<Unsynced>) {
+    let gate = context.transactions.gate(id);
+    let _in_order = match gate {
+        Some(gate) => Some(gate.lock().await),
+        None => None,
+    };
+    let admission = Admission::ask(context, header, (id, request)).await;
+    append_all(context, header, (request, &admission))
 }
 
 fn append_all(
@@ -172,10 +180,11 @@ fn append_one(
         )),
         ..Failure::of(code)
     })?;
+    let config = partition.config();
     let appended = checked(
         context,
         (header, request),
-        (&partition, data),
+        (&partition, &config, data),
         (now, member),
     );
     if let (Err(_), Some(verified)) = (&appended, member.and_then(|member| member.verified)) {
@@ -188,7 +197,6 @@ fn append_one(
         context.metrics.produced_bytes.inc_by(bytes);
         context.metrics.produced_records.inc_by(records);
     }
-    let config = partition.config();
     let answer = PartitionProduceResponse {
         index: data.index,
         base_offset: appended.base_offset,
@@ -215,7 +223,7 @@ fn append_one(
 fn checked(
     context: &Context,
     (header, request): (&Header, &ProduceRequest),
-    (partition, data): (&Partition, &PartitionProduceData),
+    (partition, config, data): (&Partition, &TopicConfig, &PartitionProduceData),
     (now, member): (i64, Option<Membership>),
 ) -> Result<(Appended, u64, u64), Failure> {
     let sole = sole_batch(data.records.as_ref(), header.version)?;
@@ -226,9 +234,8 @@ fn checked(
         // Groups would lose their offsets to a stray producer; Kafka refuses it likewise.
         return Err(Failure::of(ErrorCode::InvalidTopicException));
     }
-    let config = partition.config();
     let failed = |failure: Failure| failure.in_log(partition);
-    let (batch_header, batch) = client_batch(sole, &config, &context.settings, now)
+    let (batch_header, batch) = client_batch(sole, config, &context.settings, now)
         .map_err(|refusal| failed(refusal.into()))?;
     let appended = match member {
         Some(member) => partition.append_in_transaction(&batch_header, &batch, (now, member)),

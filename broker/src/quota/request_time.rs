@@ -3,7 +3,7 @@
 //! news. Beside step 6 of the hallway.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,24 +38,37 @@ impl RequestTime {
     }
 }
 
-/// Runs `work` and counts its polls' time, if there is a clock.
-pub(crate) async fn timed<T>(time: Option<Arc<RequestTime>>, work: impl Future<Output = T>) -> T {
-    let Some(time) = time else {
-        return work.await;
-    };
-    let mut work = pin!(work);
-    std::future::poll_fn(move |task| {
+/// Runs `work` and counts its polls' time.
+pub(crate) async fn timed<T>(
+    time: Arc<RequestTime>,
+    mut work: impl Future<Output = T> + Unpin,
+) -> T {
+    std::future::poll_fn(|task| {
         time.begin();
-        let polled = work.as_mut().poll(task);
+        let polled = Pin::new(&mut work).poll(task);
         time.end();
         polled
     })
     .await
 }
 
-/// Until when nothing is read from one connection.
-#[derive(Debug, Default)]
-pub(crate) struct Silence(Mutex<Option<Instant>>);
+/// Until when nothing is read from one connection. Looked at several times for each request, so that
+/// not being silent must cost nothing.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    begin: Instant,
+    /// Nanoseconds after `begin`; 0 without a silence.
+    until: AtomicU64,
+}
+
+impl Default for Silence {
+    fn default() -> Silence {
+        Silence {
+            begin: Instant::now(),
+            until: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Silence {
     /// Silences the connection for so long from now on, if it is not for longer already.
@@ -63,19 +76,24 @@ impl Silence {
         if silence.is_zero() {
             return;
         }
-        let until = Instant::now() + silence;
-        let mut now = self.0.lock();
-        if now.is_none_or(|present| present < until) {
-            *now = Some(until);
-        }
+        let until = (self.begin.elapsed() + silence).as_nanos();
+        let until = u64::try_from(until).unwrap_or(u64::MAX);
+        self.until.fetch_max(until, Ordering::Relaxed);
     }
 
     /// When the silence ends; none if there is none.
     pub(crate) fn until(&self) -> Option<Instant> {
-        let mut until = self.0.lock();
-        if until.is_some_and(|until| until <= Instant::now()) {
-            *until = None;
+        let nanos = self.until.load(Ordering::Relaxed);
+        if nanos == 0 {
+            return None;
         }
-        *until
+        let until = self.begin + Duration::from_nanos(nanos);
+        if until <= Instant::now() {
+            // A longer one that was asked for meanwhile stays.
+            let order = Ordering::Relaxed;
+            self.until.compare_exchange(nanos, 0, order, order).ok();
+            return None;
+        }
+        Some(until)
     }
 }
