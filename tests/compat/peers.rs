@@ -84,14 +84,16 @@ pub(crate) fn ok(command: &mut Command, input: &str) -> String {
     stdout
 }
 
-/// The folder of node modules that has kafkajs.
+/// The folder of node modules that has kafkajs and its package for Snappy.
 pub(crate) fn kafkajs() -> Option<PathBuf> {
     let modules = std::env::var_os("LOGWAY_NODE_MODULES").map(PathBuf::from);
-    let found = modules.filter(|modules| modules.join("kafkajs").is_dir());
+    let found = modules.filter(|modules| {
+        modules.join("kafkajs").is_dir() && modules.join("kafkajs-snappy").is_dir()
+    });
     found.or_else(|| {
         missing(
             "kafkajs",
-            "npm install kafkajs; LOGWAY_NODE_MODULES names the folder node_modules",
+            "npm install kafkajs kafkajs-snappy; LOGWAY_NODE_MODULES names the folder node_modules",
         )
     })
 }

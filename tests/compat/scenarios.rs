@@ -108,7 +108,8 @@ fn kafkajs_runs_the_scenarios() {
     let without = ["static", "cooperative", "consumer-protocol"];
     let client = || {
         let mut node = Command::new("node");
-        node.env("NODE_PATH", &modules).arg(program("kafkajs.js"));
+        node.env("NODE_PATH", &modules)
+            .arg(program("kafkajs/main.js"));
         node
     };
     run_all(client, &without);
