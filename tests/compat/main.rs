@@ -29,6 +29,7 @@ mod python;
 mod raw;
 #[path = "../../broker/tests/requests/mod.rs"]
 mod requests;
+mod scenarios;
 mod sequences;
 mod streams;
 mod transactions;

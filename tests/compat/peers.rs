@@ -83,3 +83,28 @@ pub(crate) fn ok(command: &mut Command, input: &str) -> String {
     );
     stdout
 }
+
+/// The folder of node modules that has kafkajs and its package for Snappy.
+pub(crate) fn kafkajs() -> Option<PathBuf> {
+    let modules = std::env::var_os("LOGWAY_NODE_MODULES").map(PathBuf::from);
+    let found = modules.filter(|modules| {
+        modules.join("kafkajs").is_dir() && modules.join("kafkajs-snappy").is_dir()
+    });
+    found.or_else(|| {
+        missing(
+            "kafkajs",
+            "npm install kafkajs kafkajs-snappy; LOGWAY_NODE_MODULES names the folder node_modules",
+        )
+    })
+}
+
+/// The program in `clients/franz`, built.
+pub(crate) fn franz_go() -> Option<PathBuf> {
+    let built = std::env::var_os("LOGWAY_FRANZ_GO").map(PathBuf::from);
+    built.filter(|built| built.is_file()).or_else(|| {
+        missing(
+            "the franz-go client",
+            "go build in tests/compat/clients/franz; LOGWAY_FRANZ_GO names the result",
+        )
+    })
+}

@@ -1,5 +1,5 @@
 //! ApiVersions 0-4: what this broker speaks. Unknown versions get the version-0 answer with
-//! UNSUPPORTED_VERSION and the list (KIP-511). Features are those whose APIs are served.
+//! UNSUPPORTED_VERSION and the versions of ApiVersions alone (KIP-511). Features are those whose APIs are served.
 
 use std::sync::Arc;
 
@@ -67,11 +67,14 @@ pub(crate) fn features() -> Features {
     )
 }
 
-/// The answer to a version this broker does not speak; the caller writes it in version 0.
+/// The answer to a version this broker does not speak; the caller writes it in version 0. It names
+/// ApiVersions alone: a client that finds a whole list takes it and never asks for the features.
 pub(crate) fn unsupported() -> ApiVersionsResponse {
+    let mut api_keys = api_keys();
+    api_keys.retain(|key| key.api_key == ApiKey::ApiVersions.code());
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: api_keys(),
+        api_keys,
         ..ApiVersionsResponse::default()
     }
 }

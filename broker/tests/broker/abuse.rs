@@ -120,7 +120,7 @@ async fn bytes_behind_a_request_are_left_alone() {
 }
 
 #[tokio::test]
-async fn api_versions_of_the_future_gets_the_list_in_version_0() {
+async fn api_versions_of_the_future_is_told_the_version_to_ask_in() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client
@@ -132,12 +132,12 @@ async fn api_versions_of_the_future_gets_the_list_in_version_0() {
     assert_eq!(&answer.split_to(4)[..], 7i32.to_be_bytes());
     let response = ApiVersionsResponse::decode_version(answer, 0).unwrap();
     assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-    let produce = response
-        .api_keys
-        .iter()
-        .find(|api| api.api_key == 0)
-        .unwrap();
-    assert_eq!((produce.min_version, produce.max_version), (0, 13));
+    // Nothing else: franz-go takes a longer list for the whole answer, and misses the features.
+    let apis = response.api_keys.iter();
+    let versions: Vec<_> = apis
+        .map(|api| (api.api_key, api.min_version, api.max_version))
+        .collect();
+    assert_eq!(versions, [(18, 0, 4)]);
 }
 
 #[tokio::test]

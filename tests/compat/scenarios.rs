@@ -1,0 +1,166 @@
+//! One list of scenarios, run by every client that can: against Logway and against Apache Kafka, with what
+//! each run prints compared line by line.
+//!
+//! A client is a program in `clients/`, called as `PROGRAM SCENARIO HOST:PORT`. It does the scenario with the
+//! client's own API, prints what a user would see (no ids, no times of day, nothing that may come in another
+//! order), and ends with status 0. Nothing may be left over between scenarios but topics and groups whose names
+//! start with the client's and the scenario's.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::node::Kafka;
+use crate::{broker, peers};
+
+/// The scenarios that every client here is asked for, and what each shows.
+const SCENARIOS: &[(&str, &str)] = &[
+    (
+        "codecs",
+        "records in all codecs that the client has, read back",
+    ),
+    (
+        "records",
+        "keys, headers, tombstones, timestamps; offsets by time",
+    ),
+    (
+        "resets",
+        "reset of offsets: earliest, latest, none, a time, out of range",
+    ),
+    (
+        "joins",
+        "a group: members join, one leaves, one falls silent; offsets go on",
+    ),
+    (
+        "static",
+        "static members: a restart without a rebalance, two of one name",
+    ),
+    (
+        "cooperative",
+        "cooperative rebalance: who keeps a partition never stops",
+    ),
+    (
+        "consumer-protocol",
+        "KIP-848: join, share, leave, static, pattern",
+    ),
+    (
+        "transactions",
+        "commit, abort, read_committed and read_uncommitted",
+    ),
+    ("fencing", "a zombie with the same transactional id"),
+    (
+        "transform",
+        "exactly-once consume, transform, produce, cut off half way",
+    ),
+    (
+        "admin",
+        "topics, partitions, settings, records deleted, groups and offsets",
+    ),
+];
+
+/// Apache Kafka for all tests of this file: started by the first that asks, stopped after the last.
+fn kafka() -> Option<Arc<(Kafka, tempfile::TempDir)>> {
+    static SHARED: Mutex<Weak<(Kafka, tempfile::TempDir)>> = Mutex::new(Weak::new());
+    let script = peers::kafka()?;
+    let mut shared = SHARED.lock().expect("no test dies while Kafka starts");
+    if let Some(kafka) = shared.upgrade() {
+        return Some(kafka);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let kafka = Kafka::start(script, folder.path());
+    let kafka = Arc::new((kafka, folder));
+    *shared = Arc::downgrade(&kafka);
+    Some(kafka)
+}
+
+/// Runs all scenarios but those in `without` by the program that `client` makes a command of.
+fn run_all(client: impl Fn() -> Command, without: &[&str]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logway = broker(folder.path());
+    let kafka = kafka();
+    for (scenario, _) in SCENARIOS {
+        if without.contains(scenario) {
+            continue;
+        }
+        let said = |at: &str| peers::ok(client().args([scenario, at]), "");
+        let ours = said(&logway.address("kafka"));
+        assert!(!ours.is_empty(), "{scenario} says nothing");
+        if let Some(kafka) = &kafka {
+            let theirs = said(&kafka.0.address());
+            assert_eq!(ours, theirs, "{scenario}: left Logway, right Apache Kafka");
+        }
+    }
+    assert!(logway.stop().success());
+}
+
+fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("compat/clients")
+        .join(name)
+}
+
+/// kafkajs has no static members, no cooperative assignor and no consumer protocol.
+#[test]
+fn kafkajs_runs_the_scenarios() {
+    let Some(modules) = peers::kafkajs() else {
+        return;
+    };
+    let without = ["static", "cooperative", "consumer-protocol"];
+    let client = || {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", &modules)
+            .arg(program("kafkajs/main.js"));
+        node
+    };
+    run_all(client, &without);
+}
+
+#[test]
+fn franz_go_runs_the_scenarios() {
+    let Some(built) = peers::franz_go() else {
+        return;
+    };
+    run_all(|| Command::new(&built), &[]);
+}
+
+#[test]
+fn confluent_kafka_runs_the_scenarios() {
+    let Some(python) = peers::python("confluent_kafka") else {
+        return;
+    };
+    let client = || {
+        let mut client = Command::new(&python);
+        client.arg(program("confluent.py"));
+        client
+    };
+    run_all(client, &[]);
+}
+
+/// kafka-python has no static members of one name on two consumers (KIP-345 in part), and no consumer protocol.
+#[test]
+fn kafka_python_runs_the_scenarios() {
+    let Some(python) = peers::python("kafka") else {
+        return;
+    };
+    let client = || {
+        let mut client = Command::new(&python);
+        client.arg(program("kafka_python.py"));
+        client
+    };
+    run_all(client, &[]);
+}
+
+#[test]
+fn java_clients_run_the_scenarios() {
+    let Some(script) = peers::kafka() else {
+        return;
+    };
+    let classpath = peers::ok(Command::new(script).arg("classpath"), "");
+    let client = || {
+        let mut java = Command::new("java");
+        java.args(["-Xmx256m", "-cp", classpath.trim()]);
+        java.arg(program("Scenarios.java"));
+        java
+    };
+    run_all(client, &[]);
+}
