@@ -133,8 +133,8 @@ def settings(admin):
     node = str(next(iter(admin.list_topics(timeout=PATIENCE_S).brokers)))
     resource = ConfigResource(ConfigResource.Type.BROKER, node)
     found = admin.describe_configs([resource])[resource].result(PATIENCE_S)
-    for name in ("node.id", "num.partitions", "message.max.bytes", "log.cleanup.policy", "group.min.session.timeout.ms"):
-        print("broker", name, name == "node.id" or found[name].value, found[name].is_read_only, found[name].source)
+    for name in ("num.partitions", "message.max.bytes", "log.cleanup.policy", "group.min.session.timeout.ms"):
+        print("broker", name, found[name].value, found[name].is_read_only, found[name].source)
     missing = ConfigResource(ConfigResource.Type.TOPIC, "confluent-no")
     each("describe", {"confluent-no": admin.describe_configs([missing])[missing]})
 

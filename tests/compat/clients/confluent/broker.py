@@ -29,9 +29,7 @@ def make(topic, partitions=1, **settings):
 
 
 def producer(**settings):
-    # Deadly errors without such a callback are raised within the callback of a record.
-    defaults = {"bootstrap.servers": AT, "linger.ms": 0, "error_cb": lambda _: None}
-    return Producer({**defaults, **dotted(settings)})
+    return Producer({"bootstrap.servers": AT, "linger.ms": 0, **dotted(settings)})
 
 
 def consumer(group, **settings):

@@ -94,7 +94,9 @@ def fencing():
     # One that writes.
     zombie, owner = owner, transactional("fencing")
     zombie.begin_transaction()
-    print("zombie writes", outcome(lambda: send(zombie, topic, [b"zombie writes"], partition=0)))
+    # Without a callback for the record: the client raises a deadly error before it, and fails in it.
+    zombie.produce(topic, b"zombie writes", partition=0)
+    print("zombie writes", outcome(lambda: zombie.flush(PATIENCE_S)))
     print("its end", outcome(zombie.abort_transaction))
     owner.begin_transaction()
     send(owner, topic, [b"owner 2"], partition=0)
