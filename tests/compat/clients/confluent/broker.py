@@ -122,6 +122,7 @@ def side_by_side(*parts):
         part()
         return LINES.kept
 
+    admin()
     with ThreadPoolExecutor(len(parts)) as threads:
         for lines in list(threads.map(run, parts)):
             print(*lines, sep="\n")
@@ -145,12 +146,19 @@ def start(*words):
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def await_line(process, line):
-    """Reads what the process says until it says `line`."""
-    for said in process.stdout:
-        if said.strip() == line:
-            return
-    raise SystemExit(f"a process ended without saying {line!r}")
+def await_line(process, line, members=()):
+    """Reads what the process says until it says `line`; polls members, who may have to let it join."""
+
+    def look():
+        if line not in (said.strip() for said in process.stdout):
+            raise SystemExit(f"a process ended without saying {line!r}")
+
+    with ThreadPoolExecutor(1) as threads:
+        looked = threads.submit(look)
+        while members and not looked.done():
+            for member in members:
+                member.poll()
+        looked.result()
 
 
 def end_at_once(status):

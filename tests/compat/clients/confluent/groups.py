@@ -1,8 +1,10 @@
 """Classic groups: members join, leave, are killed; their offsets go on; cooperative rebalances."""
 
+import sys
+
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
-from broker import PATIENCE_S, admin, await_line, consumer, end_at_once, fill, make, start
+from broker import PATIENCE_S, admin, await_line, consumer, fill, make, start
 from members import Member, forget, settle
 
 PARTITIONS = 6
@@ -51,7 +53,7 @@ def joins():
     settle("one left", [one, two], [3, 3])
     with start("member", "joins", topic, group) as process:
         settle("another process", [one, two], [2, 2])
-        await_line(process, "has 2")
+        await_line(process, "has 2", [one, two])
         process.kill()
     settle("which was killed", [one, two], [3, 3])
     fill(topic, range(60), PARTITIONS)
@@ -96,8 +98,6 @@ def others(topic, group):
 
 def member():
     """A process that is a member until it is killed."""
-    import sys
-
     scenario, topic, group = sys.argv[3:6]
     settings = {"partition_assignment_strategy": "cooperative-sticky"} if scenario == "cooperative" else {}
     mine = Member(group, [topic], **settings)
@@ -128,7 +128,7 @@ def cooperative():
     forget([one, two])
     with start("member", "cooperative", topic, group) as process:
         settle("three", [one, two], [2, 2])
-        await_line(process, "has 2")
+        await_line(process, "has 2", [one, two])
         print("kept", len(one.has() & before), "told", words(one), words(two))
         process.kill()
     forget([one, two])

@@ -21,6 +21,9 @@ final class AdminSettings {
         "cleanup.policy", "segment.bytes", "min.insync.replicas", "retention.ms", "compression.type", "max.message.bytes",
     };
 
+    /** A setting of the whole broker that other clients' scenarios do not look at meanwhile. */
+    private static final String BROAD = "log.index.interval.bytes";
+
     private AdminSettings() {}
 
     private static ConfigResource topic(String name) {
@@ -73,19 +76,22 @@ final class AdminSettings {
     static void brokers(int node) throws Exception {
         ConfigResource broker = new ConfigResource(ConfigResource.Type.BROKER, "" + node);
         ConfigResource all = new ConfigResource(ConfigResource.Type.BROKER, "");
-        show(broker, "message.max.bytes", "log.cleanup.policy", "num.partitions");
-        alter(all, "message.max.bytes", "2000000", AlterConfigOp.OpType.SET, false);
-        alter(broker, "message.max.bytes", "3000000", AlterConfigOp.OpType.SET, false);
+        show(broker, "message.max.bytes", "log.cleanup.policy", "num.partitions", BROAD);
+        alter(all, BROAD, "8192", AlterConfigOp.OpType.SET, false);
+        alter(broker, BROAD, "16384", AlterConfigOp.OpType.SET, false);
+        alter(broker, BROAD, "-1", AlterConfigOp.OpType.SET, false);
         alter(broker, "num.partitions", "7", AlterConfigOp.OpType.SET, false);
-        Broker.until("the setting to be seen", () ->
-            described(topic(AdminTopics.TWO)).get("max.message.bytes").value().equals("3000000"));
-        show(broker, "message.max.bytes");
-        show(topic(AdminTopics.TWO), "max.message.bytes");
-        alter(broker, "message.max.bytes", null, AlterConfigOp.OpType.DELETE, false);
-        alter(all, "message.max.bytes", null, AlterConfigOp.OpType.DELETE, false);
-        Broker.until("the setting to be gone", () ->
-            described(topic(AdminTopics.TWO)).get("max.message.bytes").value().equals("1048588"));
-        show(broker, "message.max.bytes");
+        Broker.until("the setting to be seen", () -> followed().equals("16384"));
+        show(broker, BROAD);
+        show(topic(AdminTopics.TWO), "index.interval.bytes");
+        alter(broker, BROAD, null, AlterConfigOp.OpType.DELETE, false);
+        alter(all, BROAD, null, AlterConfigOp.OpType.DELETE, false);
+        Broker.until("the setting to be gone", () -> followed().equals("4096"));
+        show(broker, BROAD);
+    }
+
+    private static String followed() throws Exception {
+        return described(topic(AdminTopics.TWO)).get("index.interval.bytes").value();
     }
 
     static void groups() throws Exception {
@@ -105,7 +111,7 @@ final class AdminSettings {
     static void quotas() {
         Map<String, String> client = Map.of(ClientQuotaEntity.CLIENT_ID, "java-admin");
         Map<String, String> user = Map.of(ClientQuotaEntity.USER, "java-admin");
-        Map<String, String> anyClient = new TreeMap<>();
+        Map<String, String> anyClient = new TreeMap<>(user);
         anyClient.put(ClientQuotaEntity.CLIENT_ID, null);
         quota("validated", client, "producer_byte_rate", 1.0, true);
         quota("set", client, "producer_byte_rate", 1_000_000.0, false);
@@ -116,9 +122,13 @@ final class AdminSettings {
         quota("negative", client, "producer_byte_rate", -1.0, false);
         shown("clients", ClientQuotaFilter.contains(List.of(
             ClientQuotaFilterComponent.ofEntityType(ClientQuotaEntity.CLIENT_ID))));
+        shown("users and clients", ClientQuotaFilter.containsOnly(List.of(
+            ClientQuotaFilterComponent.ofEntityType(ClientQuotaEntity.USER),
+            ClientQuotaFilterComponent.ofEntityType(ClientQuotaEntity.CLIENT_ID))));
         shown("this client", ClientQuotaFilter.containsOnly(List.of(
             ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, "java-admin"))));
         shown("the default", ClientQuotaFilter.containsOnly(List.of(
+            ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "java-admin"),
             ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.CLIENT_ID))));
         shown("this user", ClientQuotaFilter.contains(List.of(
             ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "java-admin"))));
@@ -142,6 +152,7 @@ final class AdminSettings {
             List<String> lines = new ArrayList<>();
             Broker.admin().describeClientQuotas(filter).entities().get().forEach((entity, quotas) ->
                 lines.add(new TreeMap<>(entity.entries()) + " " + new TreeMap<>(quotas)));
+            lines.removeIf(line -> !line.contains("java-admin"));
             lines.sort(null);
             return lines;
         });

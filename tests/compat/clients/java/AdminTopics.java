@@ -97,7 +97,6 @@ final class AdminTopics {
         delete(TWO, 0, 4);
         delete(TWO, 1, -1);
         delete(TWO, 2, 99);
-        delete(MISSING, 0, 1);
         for (OffsetSpec spec : List.of(OffsetSpec.earliest(), OffsetSpec.latest(), OffsetSpec.forTimestamp(1))) {
             Map<Integer, Long> offsets = new TreeMap<>();
             Broker.say(spec.getClass().getSimpleName(), () -> {

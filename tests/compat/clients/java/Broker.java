@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -24,6 +25,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class Broker {
     static final long PATIENCE_S = 60;
     static String at;
+    /** Lines of a part that runs beside others. */
+    private static final ThreadLocal<List<String>> KEPT = new ThreadLocal<>();
     private static org.apache.kafka.clients.admin.Admin admin;
 
     private Broker() {}
@@ -170,10 +173,10 @@ final class Broker {
     /** What an answer is, or the name and text of its error. */
     static void say(String what, Callable<?> ask) {
         try {
-            System.out.println(what + " " + ask.call());
+            line(what + " " + ask.call());
         } catch (Exception error) {
             Throwable cause = error instanceof ExecutionException ? error.getCause() : error;
-            System.out.println(what + " " + name(error) + " | " + cause.getMessage());
+            line(what + " " + name(error) + " | " + cause.getMessage());
         }
     }
 
@@ -182,7 +185,37 @@ final class Broker {
         for (Object word : words) {
             line.add(word instanceof Optional<?> some ? some.map(Object::toString).orElse("-") : "" + word);
         }
-        System.out.println(String.join(" ", line));
+        line(String.join(" ", line));
+    }
+
+    private static void line(String line) {
+        List<String> kept = KEPT.get();
+        if (kept == null) {
+            System.out.println(line);
+        } else {
+            kept.add(line);
+        }
+    }
+
+    /** Runs the parts at the same time; what they print comes in their order. */
+    static void sideBySide(Ask... parts) throws Exception {
+        List<CompletableFuture<List<String>>> running = new ArrayList<>();
+        var threads = Executors.newFixedThreadPool(parts.length);
+        for (Ask part : parts) {
+            running.add(CompletableFuture.supplyAsync(() -> {
+                KEPT.set(new ArrayList<>());
+                try {
+                    part.run();
+                } catch (Exception error) {
+                    throw new IllegalStateException("after " + KEPT.get(), error);
+                }
+                return KEPT.get();
+            }, threads));
+        }
+        for (var part : running) {
+            part.get().forEach(System.out::println);
+        }
+        threads.shutdown();
     }
 
     /** This program as another process, with a part of its own to play. */

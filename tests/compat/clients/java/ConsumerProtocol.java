@@ -11,10 +11,8 @@ final class ConsumerProtocol {
     private ConsumerProtocol() {}
 
     static void run() throws Exception {
-        shared();
-        staticMembers();
-        patterns();
-        assignors();
+        Broker.sideBySide(
+            ConsumerProtocol::shared, ConsumerProtocol::staticMembers, ConsumerProtocol::patterns, ConsumerProtocol::assignors);
     }
 
     private static void shared() throws Exception {
