@@ -7,6 +7,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from broker import PATIENCE_S, admin, consumer, make, outcome, producer, read, send, until, values
 
+# Long ago: topics with such records keep them for ever, or they are gone when Kafka looks.
 START_MS = 1_700_000_000_000
 KINDS = {0: "none", 1: "create", 2: "append"}
 
@@ -67,7 +68,7 @@ def offsets(topic):
 
 
 def records():
-    plain = make("confluent-records")
+    plain = make("confluent-records", retention_ms="-1")
     written(plain, enable_idempotence=True, compression_type="gzip")
     offsets(plain)
     written(make("confluent-records-appended", message_timestamp_type="LogAppendTime"), acks="1")
@@ -117,7 +118,7 @@ def told(reader):
 
 
 def resets():
-    topic = make("confluent-resets")
+    topic = make("confluent-resets", retention_ms="-1")
     through = producer()
     for n in range(10):
         through.produce(topic, value=str(n), partition=0, timestamp=START_MS + 1000 * n)

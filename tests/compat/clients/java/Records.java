@@ -12,6 +12,7 @@ import org.apache.kafka.common.header.internals.RecordHeader;
 
 /** Keys, headers, tombstones, timestamps; offsets by time; what is refused; idempotence. */
 final class Records {
+    /** Long ago: topics with such records keep them for ever, or they are gone when Kafka looks. */
     static final long START_MS = 1_700_000_000_000L;
 
     private record Kept(byte[] key, byte[] value, Header... headers) {}
@@ -36,7 +37,7 @@ final class Records {
     }
 
     static void run() throws Exception {
-        String plain = Broker.make("java-records", 1);
+        String plain = Broker.make("java-records", 1, "retention.ms", "-1");
         written(plain, "enable.idempotence", true, "compression.type", "gzip");
         offsets(plain);
         written(Broker.make("java-records-appended", 1, "message.timestamp.type", "LogAppendTime"), "acks", "1");

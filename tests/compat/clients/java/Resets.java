@@ -16,7 +16,7 @@ final class Resets {
     private Resets() {}
 
     static void run() throws Exception {
-        Broker.make(TOPIC, 1);
+        Broker.make(TOPIC, 1, "retention.ms", "-1");
         long now = System.currentTimeMillis();
         try (var through = Broker.producer()) {
             for (int n = 0; n < 10; n++) {

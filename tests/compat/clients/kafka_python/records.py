@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 
 from broker import PATIENCE_S, admin, consumer, make, producer, read, send, until, values
 
+# Long ago: topics with such records keep them for ever, or they are gone when Kafka looks.
 START_MS = 1_700_000_000_000
 KINDS = {0: "create", 1: "append"}
 
@@ -67,7 +68,7 @@ def offsets(topic):
 
 
 def records():
-    plain = make("kafka-python-records")
+    plain = make("kafka-python-records", retention_ms="-1")
     written(plain, enable_idempotence=True, compression_type="gzip")
     offsets(plain)
     written(make("kafka-python-records-appended", message_timestamp_type="LogAppendTime"), acks=1)
@@ -118,7 +119,7 @@ def started(topic, group, reset, offset=None):
 
 
 def resets():
-    topic = make("kafka-python-resets")
+    topic = make("kafka-python-resets", retention_ms="-1")
     place = TopicPartition(topic, 0)
     through = producer()
     for n in range(10):
