@@ -25,7 +25,6 @@ mod node;
 mod odd;
 mod odd_batches;
 mod peers;
-mod python;
 mod raw;
 #[path = "../../broker/tests/requests/mod.rs"]
 mod requests;

@@ -322,26 +322,6 @@ fn the_state_topic_is_read_by_kafkas_decoder() {
     }
 }
 
-/// A consumer that transforms exactly once, with one producer that takes back, one that is left alone
-/// and fenced, and one that goes on.
-#[test]
-fn confluent_kafka_transforms_exactly_once() {
-    let Some(python) = peers::python("confluent_kafka") else {
-        return;
-    };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/transform.py");
-    let said = |at: &str| peers::ok(Command::new(&python).args([script, at]), "");
-    let folder = tempfile::tempdir().expect("a folder");
-    let logway = broker(folder.path());
-    let ours = said(&logway.address("kafka"));
-    assert!(logway.stop().success());
-    assert!(ours.contains("120 committed, 120 different"), "{ours}");
-    if let Some(kafka) = peers::kafka() {
-        let kafka = Kafka::start(kafka, folder.path());
-        assert_eq!(ours, said(&kafka.address()));
-    }
-}
-
 /// A Java producer of the second protocol, and what Kafka's own tools see of it.
 #[test]
 fn kafkas_tools_write_list_and_read_transactions() {

@@ -10,6 +10,7 @@ use logway_protocol::message::consumer_group_describe::{
 use logway_protocol::{ErrorCode, Text};
 
 use super::Header;
+use super::describe_groups::GROUP_OPERATIONS;
 use crate::context::Context;
 use crate::group::Found;
 use crate::group::consumer::{ConsumerView, MemberView, ShownPartitions};
@@ -24,11 +25,14 @@ pub(crate) async fn handle(
     _header: &Header,
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
-    let groups = request
-        .group_ids
-        .into_iter()
-        .map(|id| describe(context, id))
-        .collect();
+    let describe = |id| describe(context, id);
+    let mut groups: Vec<DescribedGroup> = request.group_ids.into_iter().map(describe).collect();
+    if request.include_authorized_operations {
+        let found = |group: &&mut DescribedGroup| group.error_code == ErrorCode::None.code();
+        for group in groups.iter_mut().filter(found) {
+            group.authorized_operations = GROUP_OPERATIONS;
+        }
+    }
     ConsumerGroupDescribeResponse {
         groups,
         ..ConsumerGroupDescribeResponse::default()

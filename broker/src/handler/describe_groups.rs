@@ -1,5 +1,5 @@
-//! DescribeGroups 0-6: groups with their members. v3 can show allowed operations (without
-//! authorization there are none to show), v4 static members; v6 answers an unknown group with
+//! DescribeGroups 0-6: groups with their members. v3 can show allowed operations (all,
+//! without an authorizer), v4 static members; v6 answers an unknown group with
 //! GROUP_ID_NOT_FOUND where older versions see a dead group.
 
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::group::{DescribedGroup, Found};
 
 /// Version from which an unknown group is an error.
 const GROUP_ERROR_FROM: i16 = 6;
+/// What everybody may do with a group without an authorizer: read, delete, describe, describe and
+/// alter configs.
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// Answers for each group named.
 pub(crate) async fn handle(
@@ -35,7 +38,13 @@ pub(crate) async fn handle(
             Err(error) => failed(id, error),
         }
     };
-    let groups = request.groups.into_iter().map(describe).collect();
+    let mut groups: Vec<Described> = request.groups.into_iter().map(describe).collect();
+    if request.include_authorized_operations {
+        let found = |group: &&mut Described| group.error_code == ErrorCode::None.code();
+        for group in groups.iter_mut().filter(found) {
+            group.authorized_operations = GROUP_OPERATIONS;
+        }
+    }
     DescribeGroupsResponse {
         groups,
         ..DescribeGroupsResponse::default()

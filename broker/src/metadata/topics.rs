@@ -115,7 +115,7 @@ impl Topics {
                     planned.records
                 };
                 let created = CreatedTopic {
-                    id: if validate_only { Uuid::ZERO } else { id },
+                    id,
                     partitions: planned.partitions,
                     replication: planned.replication,
                     configs: planned.configs,
