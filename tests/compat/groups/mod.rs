@@ -5,6 +5,7 @@ mod clients;
 mod migration;
 mod play;
 mod scenes;
+mod settings;
 
 use crate::node::Kafka;
 use crate::{broker_with, peers};
