@@ -10,10 +10,10 @@ use logway_protocol::{ErrorCode, Uuid};
 use tracing::error;
 
 use crate::clock::now_ms;
-use crate::group::consumer::Topics as TopicsView;
+use crate::group::consumer::{OwnSettings, Topics as TopicsView};
 use crate::group::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 use crate::handler::error::Code;
-use crate::metadata::{Image, Metadata, Topics};
+use crate::metadata::{Image, Metadata, RESOURCE_GROUP, Topics};
 use crate::partition::{Partition, Partitions};
 
 /// The partitions of `__consumer_offsets` on this broker.
@@ -68,6 +68,19 @@ impl TopicsView for Image {
         Image::topics(self)
             .map(|topic| Arc::clone(&topic.name))
             .collect()
+    }
+
+    fn settings_of(&self, group: &str) -> OwnSettings {
+        let Some(own) = self.configs(RESOURCE_GROUP, group) else {
+            return OwnSettings::default();
+        };
+        // Values were checked when they were set.
+        let number = |name: &str| own.get(name).and_then(|value| value.parse().ok());
+        OwnSettings {
+            session_timeout_ms: number("consumer.session.timeout.ms"),
+            heartbeat_interval_ms: number("consumer.heartbeat.interval.ms"),
+            assignment_interval_ms: number("consumer.assignment.interval.ms"),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::error;
 use crate::clock::now_ms;
 use crate::group::{BoxFuture, GroupCoordinator, LogReadError, OFFSETS_TOPIC};
 use crate::handler::error::Code;
-use crate::metadata::{Metadata, TRANSACTION_TOPIC, Topics};
+use crate::metadata::{Metadata, TRANSACTION_TOPIC, TRANSACTION_VERSION, Topics};
 use crate::partition::{Partition, Partitions};
 use crate::transaction::{Appended, Markers, Participants, TopicPartition, TransactionLog};
 
@@ -100,6 +100,15 @@ impl TransactionLog for TransactionPartitions {
     fn coordinator_epoch(&self, partition: i32) -> i32 {
         let found = self.state_partition(partition);
         found.map_or(0, |partition| partition.leader_epoch())
+    }
+
+    fn level(&self) -> i16 {
+        let image = self.metadata.image();
+        image
+            .features()
+            .get(TRANSACTION_VERSION)
+            .copied()
+            .unwrap_or(0)
     }
 }
 

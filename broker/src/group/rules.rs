@@ -4,7 +4,7 @@
 
 use logway_config::broker::Broker as Settings;
 
-use super::consumer::{Assignor, ConsumerRules};
+use super::consumer::{Assignor, Bounds, ConsumerRules};
 use super::engine::Limits;
 use super::registry::Rules;
 
@@ -39,5 +39,13 @@ fn consumer_rules(settings: &Settings) -> ConsumerRules {
         assignor: first
             .and_then(|name| Assignor::from_name(name))
             .unwrap_or(Assignor::Uniform),
+        bounds: Bounds {
+            session_timeout_ms: (own.min_session_timeout_ms, own.max_session_timeout_ms),
+            heartbeat_interval_ms: (own.min_heartbeat_interval_ms, own.max_heartbeat_interval_ms),
+            assignment_interval_ms: (
+                own.min_assignment_interval_ms,
+                own.max_assignment_interval_ms,
+            ),
+        },
     }
 }

@@ -359,6 +359,7 @@ fn of_resource(
     }
     let image = context.metadata.image();
     let own = image.configs(asked.resource_type, &asked.resource_name);
+    let file = broker_setting::all(&InForce::of_file(&context.settings));
     let keys = asked
         .configuration_keys
         .as_ref()
@@ -373,6 +374,9 @@ fn of_resource(
             .into_iter()
             .collect();
         let default = setting.broker_name;
+        let of_file = file.iter().find(|of| Some(of.name) == default);
+        let of_file = of_file.filter(|of| of.value != of.default);
+        known.extend(of_file.map(|of| (of.name, of.value.clone(), Source::BrokerFile)));
         known.extend(default.map(|name| (name, setting.default.to_owned(), Source::Default)));
         Row {
             name: setting.name,

@@ -16,7 +16,7 @@ const METADATA_VERSION: &str = "metadata.version";
 /// Whether members may use the consumer protocol (KIP-848).
 const GROUP_VERSION: &str = "group.version";
 /// Which protocol transactions use (KIP-890).
-const TRANSACTION_VERSION: &str = "transaction.version";
+pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 /// Eligible leader replicas (KIP-966): of one replica there are none beside the leader.
 pub(crate) const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 /// Who may vote in the quorum (KIP-853); its level is not kept in this log.

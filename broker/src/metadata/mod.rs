@@ -22,7 +22,8 @@ mod topics;
 
 pub(crate) use alter::{AlterError, ConfigChange, Operation};
 pub(crate) use feature::{
-    FeatureError, FeatureUpdate, Features, UpgradeType, update as update_features,
+    FeatureError, FeatureUpdate, Features, TRANSACTION_VERSION, UpgradeType,
+    update as update_features,
 };
 pub(crate) use growth::{GrowthError, NewPartitions, Reassignment, ReassignmentError, reassign};
 pub(crate) use image::{

@@ -140,13 +140,6 @@ pub(crate) const METRICS_SETTINGS: &[ResourceSetting] = &[
     },
 ];
 
-/// Bounds of a group's settings (Kafka's `group.consumer.min.*` and `group.consumer.max.*`).
-const GROUP_BOUNDS: [(&str, i64, i64); 3] = [
-    ("consumer.assignment.interval.ms", 0, 15_000),
-    ("consumer.heartbeat.interval.ms", 5_000, 15_000),
-    ("consumer.session.timeout.ms", 45_000, 60_000),
-];
-
 /// Names that a subscription may match clients by.
 const MATCHERS: [&str; 6] = [
     "client_id",
@@ -208,7 +201,7 @@ pub(super) fn check(
 ) -> Result<(), ResourceError> {
     match change.kind {
         RESOURCE_BROKER => check_broker(image, file, change),
-        RESOURCE_GROUP => check_group(change),
+        RESOURCE_GROUP => check_group(file, change),
         RESOURCE_CLIENT_METRICS => check_metrics(change),
         other => Err(ResourceError::Kind(other)),
     }
@@ -310,7 +303,23 @@ fn setting_of(all: &'static [ResourceSetting], name: &str) -> Option<&'static Re
     all.iter().find(|setting| setting.name == name)
 }
 
-fn check_group(change: &Change<'_>) -> Result<(), ResourceError> {
+/// The bounds of a group's setting (Kafka's `group.consumer.min.*` and `group.consumer.max.*`).
+fn group_bounds(file: &Settings, name: &str) -> (i64, i64) {
+    let own = &file.group_consumer;
+    let (least, most) = match name {
+        "consumer.assignment.interval.ms" => (
+            own.min_assignment_interval_ms,
+            own.max_assignment_interval_ms,
+        ),
+        "consumer.heartbeat.interval.ms" => {
+            (own.min_heartbeat_interval_ms, own.max_heartbeat_interval_ms)
+        }
+        _ => (own.min_session_timeout_ms, own.max_session_timeout_ms),
+    };
+    (i64::from(least), i64::from(most))
+}
+
+fn check_group(file: &Settings, change: &Change<'_>) -> Result<(), ResourceError> {
     for name in change.wanted.keys() {
         if setting_of(GROUP_SETTINGS, name).is_none() {
             return Err(ResourceError::UnknownOfGroup(name.clone()));
@@ -325,17 +334,14 @@ fn check_group(change: &Change<'_>) -> Result<(), ResourceError> {
             ResourceError::Group(text)
         })?;
         let number: i64 = value.parse().unwrap_or(0);
-        let bounds = GROUP_BOUNDS.iter().find(|(of, _, _)| of == name);
-        let Some((_, min, max)) = bounds else {
-            continue;
-        };
+        let (min, max) = group_bounds(file, name);
         let limit = name.trim_start_matches("consumer.");
-        if number < *min {
+        if number < min {
             return Err(ResourceError::Group(format!(
                 "{name} must be greater than or equal to group.consumer.min.{limit}"
             )));
         }
-        if number > *max {
+        if number > max {
             return Err(ResourceError::Group(format!(
                 "{name} must be less than or equal to group.consumer.max.{limit}"
             )));

@@ -291,6 +291,7 @@ impl TransactionCoordinator {
     /// Has the engine decide and does what it wants.
     fn with(self: &Arc<Self>, decide: impl FnOnce(&mut Engine)) {
         let mut engine = self.engine.lock();
+        engine.see_level(self.log.level());
         decide(&mut engine);
         loop {
             let effects = engine.take_effects();

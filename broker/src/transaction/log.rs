@@ -30,6 +30,9 @@ pub(crate) trait TransactionLog: Debug + Send + Sync + 'static {
 
     /// Epoch under which this broker leads the partition: that of its coordinator.
     fn coordinator_epoch(&self, partition: i32) -> i32;
+
+    /// The finalized level of `transaction.version`; 0 while there is none.
+    fn level(&self) -> i16;
 }
 
 /// The partitions of all topics as the coordinator sees them.

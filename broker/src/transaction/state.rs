@@ -178,7 +178,6 @@ impl Transaction {
             partitions: BTreeSet::new(),
             started_ms: NOT_STARTED,
             updated_ms: now_ms,
-            client_version: 0,
             ..self.clone()
         }
     }
@@ -228,6 +227,20 @@ impl Transaction {
             true => State::PrepareCommit,
             false => State::PrepareAbort,
         };
+        next
+    }
+
+    /// An abort that the producer did not ask for: whatever the version, the epoch is raised, so that
+    /// the producer is fenced. Before version 2 it does not come back by naming its old epoch.
+    pub(crate) fn fenced(&self, version: i16, now_ms: i64) -> Transaction {
+        // Records and markers tell only the version that gives every transaction an epoch from none.
+        let version = if version >= EPOCH_PER_TRANSACTION {
+            version
+        } else {
+            0
+        };
+        let mut next = self.prepared(false, (version, NO_PRODUCER_ID), now_ms);
+        next.epoch = self.epoch.saturating_add(1);
         next
     }
 

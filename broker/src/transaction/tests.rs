@@ -38,6 +38,8 @@ enum Step {
     /// One marker is written.
     Mark,
     Wait(i64),
+    /// The cluster agrees on another transaction version.
+    Level(i16),
     /// The process dies. What was appended and not waited for may be lost.
     Crash(usize),
 }
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         25 => proptest::bool::weighted(0.97).prop_map(Step::Stored),
         12 => Just(Step::Mark),
         1 => (1..400i64).prop_map(Step::Wait),
+        1 => (0..3i16).prop_map(Step::Level),
         1 => (0..3usize).prop_map(Step::Crash),
     ]
 }
@@ -162,6 +165,7 @@ impl World {
                 self.now_ms += ms;
                 self.engine.tick(self.now_ms);
             }
+            Step::Level(level) => self.engine.see_level(level),
             Step::Crash(lost) => self.crash(lost),
         }
         self.perform();

@@ -8,10 +8,12 @@ use logway_protocol::message::consumer_group_heartbeat::{
     ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, TopicPartitions,
 };
 use logway_protocol::message::delete_groups::DeleteGroupsRequest;
+use logway_protocol::message::incremental_alter_configs::IncrementalAlterConfigsRequest;
 use logway_protocol::{ErrorCode, Text};
 use tempfile::TempDir;
 
 use crate::harness::{Client, PATIENCE, Server};
+use crate::requests::{SET, changed};
 use crate::restart::{copy_as_killed, start};
 
 fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
@@ -126,4 +128,53 @@ async fn members_share_and_a_kill_changes_nothing() {
     let gone = describe(&mut client).await;
     assert_eq!(gone.error_code, ErrorCode::GroupIdNotFound.code());
     broker.shutdown(PATIENCE).await;
+}
+
+/// Changes settings of the group `g`.
+async fn set(client: &mut Client, values: &[(&str, &str)]) -> ErrorCode {
+    let operations: Vec<_> = values
+        .iter()
+        .map(|(name, value)| (*name, SET, Some(*value)))
+        .collect();
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![changed(32, "g", &operations)],
+        validate_only: false,
+    };
+    let answer = client.ask(1, &request).await;
+    ErrorCode::from_code(answer.responses[0].error_code)
+}
+
+#[tokio::test]
+async fn settings_of_a_group_count_from_the_next_heartbeat_on() {
+    let server = Server::start_with(|settings| {
+        settings.group_consumer.min_session_timeout_ms = 300;
+        settings.group_consumer.min_heartbeat_interval_ms = 100;
+    });
+    let server = server.await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let joined = client.ask(1, &join("one")).await;
+    assert_eq!(joined.heartbeat_interval_ms, 5_000);
+    let (interval, session) = (
+        "consumer.heartbeat.interval.ms",
+        "consumer.session.timeout.ms",
+    );
+    let short = [(interval, "99"), (session, "300")];
+    assert_eq!(set(&mut client, &short).await, ErrorCode::InvalidConfig);
+    let short = [(interval, "100"), (session, "300")];
+    assert_eq!(set(&mut client, &short).await, ErrorCode::None);
+    assert_eq!(
+        describe(&mut client).await.members.len(),
+        1,
+        "no heartbeat yet"
+    );
+    let beat = beat("one", joined.member_epoch, &[]);
+    let beaten = client.ask(1, &beat).await;
+    assert_eq!((beaten.error_code, beaten.heartbeat_interval_ms), (0, 100));
+    // The broker's own session is 45 s: well before that the member is out.
+    let ended = async { while !describe(&mut client).await.members.is_empty() {} };
+    tokio::time::timeout(PATIENCE / 2, ended)
+        .await
+        .expect("the session ends");
+    server.stop().await;
 }

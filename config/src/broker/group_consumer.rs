@@ -67,6 +67,24 @@ pub struct GroupConsumer {
     /// Least milliseconds between two assignments of one group. Default 1000.
     #[serde(deserialize_with = "quantity::ms")]
     pub assignment_interval_ms: i32,
+    /// Least session timeout that a group may have of its own. Default 45000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub min_session_timeout_ms: i32,
+    /// Longest session timeout that a group may have of its own. Default 60000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub max_session_timeout_ms: i32,
+    /// Least time between heartbeats that a group may have of its own. Default 5000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub min_heartbeat_interval_ms: i32,
+    /// Longest time between heartbeats that a group may have of its own. Default 15000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub max_heartbeat_interval_ms: i32,
+    /// Least time between assignments that a group may have of its own. Default 0.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub min_assignment_interval_ms: i32,
+    /// Longest time between assignments that a group may have of its own. Default 15000.
+    #[serde(deserialize_with = "quantity::ms")]
+    pub max_assignment_interval_ms: i32,
     /// Most members of one group. Default 10000 (Kafka: no limit; here everything has one).
     pub max_size: i32,
     /// Assignors that members may name, the default first. Default ["uniform", "range"].
@@ -77,9 +95,8 @@ pub struct GroupConsumer {
 
 impl GroupConsumer {
     pub(super) fn check(&self) -> Result<(), Violation> {
-        within("session_timeout_ms", self.session_timeout_ms, 1..=i32::MAX)?;
+        self.check_bounds()?;
         let interval = self.heartbeat_interval_ms;
-        within("heartbeat_interval_ms", interval, 1..=i32::MAX)?;
         require(
             interval < self.session_timeout_ms,
             "heartbeat_interval_ms",
@@ -88,17 +105,46 @@ impl GroupConsumer {
                 self.session_timeout_ms
             ),
         )?;
-        within(
-            "assignment_interval_ms",
-            self.assignment_interval_ms,
-            0..=i32::MAX,
-        )?;
         within("max_size", self.max_size, 1..=i32::MAX)?;
         let known = |name: &String| name == "uniform" || name == "range";
         require(
             !self.assignors.is_empty() && self.assignors.iter().all(known),
             "assignors",
             format!("must name uniform, range or both, is {:?}", self.assignors),
+        )
+    }
+
+    /// Each bound is sensible, and the broker's own value lies between its two, as Kafka demands.
+    fn check_bounds(&self) -> Result<(), Violation> {
+        within(
+            "min_session_timeout_ms",
+            self.min_session_timeout_ms,
+            1..=self.max_session_timeout_ms.max(1),
+        )?;
+        within(
+            "session_timeout_ms",
+            self.session_timeout_ms,
+            self.min_session_timeout_ms..=self.max_session_timeout_ms,
+        )?;
+        within(
+            "min_heartbeat_interval_ms",
+            self.min_heartbeat_interval_ms,
+            1..=self.max_heartbeat_interval_ms.max(1),
+        )?;
+        within(
+            "heartbeat_interval_ms",
+            self.heartbeat_interval_ms,
+            self.min_heartbeat_interval_ms..=self.max_heartbeat_interval_ms,
+        )?;
+        within(
+            "min_assignment_interval_ms",
+            self.min_assignment_interval_ms,
+            0..=self.max_assignment_interval_ms.max(0),
+        )?;
+        within(
+            "assignment_interval_ms",
+            self.assignment_interval_ms,
+            self.min_assignment_interval_ms..=self.max_assignment_interval_ms,
         )
     }
 }
@@ -109,6 +155,12 @@ impl Default for GroupConsumer {
             session_timeout_ms: 45_000,
             heartbeat_interval_ms: 5_000,
             assignment_interval_ms: 1_000,
+            min_session_timeout_ms: 45_000,
+            max_session_timeout_ms: 60_000,
+            min_heartbeat_interval_ms: 5_000,
+            max_heartbeat_interval_ms: 15_000,
+            min_assignment_interval_ms: 0,
+            max_assignment_interval_ms: 15_000,
             max_size: 10_000,
             assignors: vec!["uniform".to_owned(), "range".to_owned()],
             migration_policy: MigrationPolicy::Bidirectional,

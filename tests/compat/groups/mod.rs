@@ -4,6 +4,7 @@
 mod migration;
 mod play;
 mod scenes;
+mod settings;
 
 use crate::node::Kafka;
 use crate::{broker_with, peers};

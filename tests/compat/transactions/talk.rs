@@ -37,7 +37,7 @@ type Partitions<'a> = &'a [(&'a str, &'a [i32])];
 
 /// A conversation with one broker.
 pub(super) struct Talk {
-    raw: Raw,
+    pub(super) raw: Raw,
     pub(super) lines: Vec<String>,
     ids: HashMap<i64, usize>,
     title: String,
@@ -269,6 +269,17 @@ impl Talk {
             match state.starts_with("Prepare") {
                 true => Err(state),
                 false => Ok(()),
+            }
+        });
+    }
+
+    /// Waits for a state.
+    pub(super) fn state(&mut self, id: &str, wanted: &str) {
+        eventually("a state", || {
+            let state = self.asked_about(id).transaction_state;
+            match state.as_str() == wanted {
+                true => Ok(()),
+                false => Err(state),
             }
         });
     }

@@ -24,6 +24,7 @@ mod convert;
 mod leave;
 mod look;
 mod member;
+mod own;
 mod reconcile;
 mod storing;
 mod subscription;
@@ -37,6 +38,7 @@ pub(crate) use beat::{Beat, BeatReply};
 pub(crate) use convert::{ClassicView, read_subscription};
 pub(crate) use look::{ConsumerView, MemberView, Recorded, ShownPartitions};
 pub(crate) use member::{ClassicTerms, Current, Member, MemberState};
+pub(crate) use own::{Bounds, OwnSettings};
 pub(crate) use storing::{ConsumerEffect, Part, failed};
 pub(crate) use subscription::{Resolved, compile};
 
@@ -51,13 +53,15 @@ pub(crate) type Partitions = BTreeMap<Uuid, BTreeSet<i32>>;
 /// Partitions by topic id, each with the member epoch in which it was assigned (KIP-1251).
 pub(crate) type Owned = BTreeMap<Uuid, BTreeMap<i32, i32>>;
 
-/// The topics of the cluster as a group sees them at one moment.
+/// The cluster as a group sees it at one moment: its topics, and what was set for the group.
 pub(crate) trait Topics: Debug + Send + Sync {
     /// Id and number of partitions.
     fn find(&self, name: &str) -> Option<(Uuid, i32)>;
     fn name(&self, id: &Uuid) -> Option<Arc<str>>;
     /// All names, in order.
     fn names(&self) -> Vec<Arc<str>>;
+    /// What a group was given of its own.
+    fn settings_of(&self, group: &str) -> OwnSettings;
 }
 
 /// When something happens, and what the cluster looks like then.
@@ -85,6 +89,8 @@ pub(crate) struct ConsumerRules {
     pub(crate) classic_max_size: usize,
     /// The assignor of groups whose members name none.
     pub(crate) assignor: Assignor,
+    /// What a group may have of its own.
+    pub(crate) bounds: Bounds,
 }
 
 /// Where a group stands; the names and their spelling are Kafka's.

@@ -10,6 +10,13 @@ use super::*;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct FixedTopics(pub(crate) Vec<(Arc<str>, Uuid, i32)>);
 
+/// What groups may have of their own in tests.
+pub(crate) const BOUNDS: Bounds = Bounds {
+    session_timeout_ms: (10_000, 60_000),
+    heartbeat_interval_ms: (1_000, 9_000),
+    assignment_interval_ms: (0, 15_000),
+};
+
 impl FixedTopics {
     /// Topics with these partitions, their ids made of their places.
     pub(crate) fn of(topics: &[(&str, i32)]) -> FixedTopics {
@@ -35,5 +42,9 @@ impl Topics for FixedTopics {
 
     fn names(&self) -> Vec<Arc<str>> {
         self.0.iter().map(|(name, _, _)| name.clone()).collect()
+    }
+
+    fn settings_of(&self, _: &str) -> OwnSettings {
+        OwnSettings::default()
     }
 }

@@ -111,7 +111,7 @@ impl Registry {
             };
             if consumer {
                 let (group, effects) =
-                    ConsumerGroup::restore(self.rules.consumer, now, loaded.consumer);
+                    ConsumerGroup::restore(self.consumer_rules(&id), now, loaded.consumer);
                 let group = Kind::Consumer(Box::new(group));
                 self.groups.insert(id.clone(), entry(group));
                 self.perform_consumer(now, &id, effects);

@@ -12,7 +12,9 @@ use tracing::{error, info};
 
 use super::kind::Kind;
 use super::{Entry, Registry, Then};
-use crate::group::consumer::{Beat, ConsumerEffect, ConsumerGroup, Moment, Refused, Topics};
+use crate::group::consumer::{
+    Beat, ConsumerEffect, ConsumerGroup, ConsumerRules, Moment, Refused, Topics,
+};
 use crate::group::engine::{Group, Leaving, Now, Reply, Ticket, Waiter};
 use crate::group::offsets::GroupOffsets;
 use crate::group::records;
@@ -107,6 +109,7 @@ impl Registry {
         else {
             return;
         };
+        group.follow(self.rules.consumer.with(topics.settings_of(id)));
         let effects = change(group, at);
         self.perform_consumer(now, id, effects);
         self.drop_if_unused(id);
@@ -140,6 +143,11 @@ impl Registry {
         Ok(id)
     }
 
+    /// The rules of one group: the broker's, with what was set for the group.
+    pub(super) fn consumer_rules(&self, id: &str) -> ConsumerRules {
+        self.rules.consumer.with(self.topics.settings_of(id))
+    }
+
     fn new_consumer_group(&mut self, group_id: &str) -> Result<Arc<str>, Refused> {
         if !self.has_room() {
             let message = "This broker holds as many groups as it may.";
@@ -147,7 +155,10 @@ impl Registry {
         }
         let id: Arc<str> = Arc::from(group_id);
         let entry = Entry {
-            group: Kind::Consumer(Box::new(ConsumerGroup::new(self.rules.consumer, Ticket(0)))),
+            group: Kind::Consumer(Box::new(ConsumerGroup::new(
+                self.consumer_rules(&id),
+                Ticket(0),
+            ))),
             offsets: GroupOffsets::default(),
             writes_under_way: 0,
             stored: false,
@@ -158,7 +169,7 @@ impl Registry {
 
     /// Makes a consumer group of a classic one.
     fn upgrade(&mut self, now: Now, id: &Arc<str>) -> Result<(), Refused> {
-        let rules = self.rules.consumer;
+        let rules = self.consumer_rules(id);
         let topics = Arc::clone(&self.topics);
         let at = Moment {
             now,

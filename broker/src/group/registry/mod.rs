@@ -225,6 +225,7 @@ impl Registry {
             }
             Kind::Consumer(group) => {
                 let topics = Arc::clone(&self.topics);
+                group.follow(self.rules.consumer.with(topics.settings_of(id)));
                 let revision = self.revision;
                 let at = Moment {
                     now,

@@ -6,7 +6,7 @@ mod migrating;
 use proptest::prelude::*;
 
 use super::*;
-use crate::group::consumer::tests::FixedTopics;
+use crate::group::consumer::tests::{BOUNDS, FixedTopics};
 use crate::group::consumer::{Assignor, ConsumerRules};
 use crate::group::engine::{Claim, ClientInfo, Join, Leaving, Protocol, State, Sync};
 use bytes::Bytes;
@@ -30,6 +30,7 @@ fn registry() -> Registry {
             downgrade: true,
             classic_max_size: 10,
             assignor: Assignor::Uniform,
+            bounds: BOUNDS,
         },
         offsets_retention_ms: HOUR_MS,
     };

@@ -77,8 +77,7 @@ impl Engine {
         let Some(entry) = self.entries.get(id) else {
             return;
         };
-        let version = (EPOCH_PER_TRANSACTION, NO_PRODUCER_ID);
-        let next = entry.transaction.prepared(false, version, now_ms);
+        let next = entry.transaction.fenced(self.level, now_ms);
         let again = Reply::Refused(ErrorCode::ConcurrentTransactions);
         self.persist(id, next, waiter.map(|waiter| (waiter, again)));
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use logway_protocol::ErrorCode;
 
-use super::state::{Producer, State, TopicPartition, Transaction};
+use super::state::{EPOCH_PER_TRANSACTION, Producer, State, TopicPartition, Transaction};
 
 mod end;
 mod listing;
@@ -117,6 +117,8 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Engine {
     rules: Rules,
+    /// The finalized transaction version: that of the ends which no client asked for.
+    level: i16,
     entries: HashMap<Arc<str>, Entry>,
     effects: Vec<Effect>,
 }
@@ -125,9 +127,16 @@ impl Engine {
     pub(crate) fn new(rules: Rules) -> Engine {
         Engine {
             rules,
+            level: EPOCH_PER_TRANSACTION,
             entries: HashMap::new(),
             effects: Vec::new(),
         }
+    }
+
+    /// The level of `transaction.version` from now on. Requests are judged by their own versions: a
+    /// client learns of another level when it connects, and may have a transaction open.
+    pub(crate) fn see_level(&mut self, level: i16) {
+        self.level = level;
     }
 
     /// What is to be done after the calls before.

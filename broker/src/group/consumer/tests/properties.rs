@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 
 use super::world::World;
+use crate::group::consumer::OwnSettings;
 
 pub(super) const CLIENTS: usize = 5;
 
@@ -37,6 +38,10 @@ pub(super) enum Act {
     Topics {
         sizes: [i32; 3],
     },
+    /// The group is given settings of its own, within its bounds or not.
+    Settings {
+        own: OwnSettings,
+    },
     WriteEnds {
         well: bool,
     },
@@ -54,9 +59,19 @@ fn act() -> impl Strategy<Value = Act> {
         1 => client.clone().prop_map(|client| Act::Die { client }),
         1 => (client, any::<bool>()).prop_map(|(client, deaf)| Act::Deaf { client, deaf }),
         1 => [0..4i32, 0..4i32, 0..4i32].prop_map(|sizes| Act::Topics { sizes }),
+        1 => own().prop_map(|own| Act::Settings { own }),
         10 => (0..12u8).prop_map(|dice| Act::WriteEnds { well: dice != 0 }),
         3 => prop_oneof![0..500u64, 500..20_000u64, 20_000..70_000u64].prop_map(|ms| Act::Pass { ms }),
     ]
+}
+
+fn own() -> impl Strategy<Value = OwnSettings> {
+    let ms = || prop::option::of(prop_oneof![0..20_000i32, 1..=i32::MAX]);
+    (ms(), ms(), ms()).prop_map(|(session, heartbeat, assignment)| OwnSettings {
+        session_timeout_ms: session,
+        heartbeat_interval_ms: heartbeat,
+        assignment_interval_ms: assignment.map(|ms| ms % 1_000),
+    })
 }
 
 proptest! {

@@ -23,6 +23,9 @@ pub(super) struct World {
     clients: Vec<Client>,
     pub(super) waiters: BTreeMap<Waiter, (usize, u32)>,
     next_waiter: u64,
+    /// The interval in force when a heartbeat was sent.
+    intervals: BTreeMap<Waiter, i32>,
+    own: OwnSettings,
     writes: VecDeque<(Ticket, Vec<KeyValue>)>,
     log: BTreeMap<Bytes, Option<Bytes>>,
     highest: (i32, i32),
@@ -40,6 +43,7 @@ fn rules() -> ConsumerRules {
         downgrade: true,
         classic_max_size: 10,
         assignor: Assignor::Uniform,
+        bounds: BOUNDS,
     }
 }
 
@@ -62,6 +66,8 @@ impl World {
                 .collect(),
             waiters: BTreeMap::new(),
             next_waiter: 0,
+            intervals: BTreeMap::new(),
+            own: OwnSettings::default(),
             writes: VecDeque::new(),
             log: BTreeMap::new(),
             highest: (0, 0),
@@ -72,6 +78,7 @@ impl World {
 
     fn step(&mut self, change: impl FnOnce(&mut ConsumerGroup, Moment<'_>) -> Vec<ConsumerEffect>) {
         let topics = self.topics.clone();
+        self.group.follow(rules().with(self.own));
         let at = Moment {
             now: self.now,
             topics: &topics,
@@ -114,6 +121,8 @@ impl World {
             return self.classic(number);
         }
         let waiter = self.ask(number);
+        let interval = rules().with(self.own).heartbeat_interval_ms;
+        self.intervals.insert(waiter, interval);
         let client = &self.clients[number];
         let joins = client.epoch == 0;
         let beat = Beat {
@@ -202,6 +211,9 @@ impl World {
 
     fn answered(&mut self, waiter: Waiter, reply: Reply) {
         let (number, life) = self.waiters.remove(&waiter).expect("answered once");
+        if let (Reply::Beat(reply), Some(interval)) = (&reply, self.intervals.remove(&waiter)) {
+            assert!(reply.error != ErrorCode::None || reply.heartbeat_interval_ms == interval);
+        }
         let client = &mut self.clients[number];
         if client.life != life {
             return;
@@ -279,6 +291,7 @@ impl World {
                 self.topics = FixedTopics(grown.collect());
                 self.revision += 1;
             }
+            Act::Settings { own } => self.own = *own,
             Act::WriteEnds { well } => self.write_ends(*well),
             Act::Pass { ms } => {
                 self.now.tick_ms += ms;
@@ -344,6 +357,8 @@ impl World {
                 let other = owners.insert((topic, at), member.id.clone());
                 assert_eq!(other, None, "two owners of {topic}-{at}: {}", member.id);
             }
+            let longest = self.now.tick_ms + 60_000;
+            assert!(member.timers.session.is_none_or(|ends| ends <= longest));
             assert!(
                 member.current.epoch <= self.group.target_epoch + 1,
                 "{member:?}"
