@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use logway_client::{
-    Admin, AutoOffsetReset, Consumer, ConsumerConfig, ConsumerRecord, OffsetSpec, Polled, Start,
-    TopicPartition,
+    Admin, AutoOffsetReset, Consumer, ConsumerConfig, OffsetSpec, Polled, Start, TopicPartition,
+    next_offsets,
 };
 
 use crate::args::{Consume, Output};
@@ -150,18 +150,6 @@ fn at_end(consumer: &Consumer, ends: &[(TopicPartition, i64)]) -> bool {
             .position(at)
             .is_some_and(|position| position >= *end)
     })
-}
-
-fn next_offsets(records: &[ConsumerRecord]) -> Vec<(TopicPartition, i64)> {
-    let mut next: Vec<(TopicPartition, i64)> = Vec::new();
-    for record in records {
-        let at = TopicPartition::new(record.topic.as_ref(), record.partition);
-        match next.iter_mut().find(|(p, _)| *p == at) {
-            Some((_, offset)) => *offset = record.offset + 1,
-            None => next.push((at, record.offset + 1)),
-        }
-    }
-    next
 }
 
 /// The format that the options stand for.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use logway_client::{
     AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol,
-    IsolationLevel, Polled, Start, TopicPartition,
+    IsolationLevel, OffsetAndMetadata, Polled, Start, TopicPartition, next_offsets,
 };
 use tokio::time::Instant;
 
@@ -367,7 +367,7 @@ async fn print_all(
         .map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))?;
     let mut printed = 0_u64;
     let mut heard = Instant::now();
-    let mut done: Vec<(TopicPartition, i64)> = Vec::new();
+    let mut done: Vec<(TopicPartition, OffsetAndMetadata)> = Vec::new();
     let mut committed = Instant::now();
     while limits.records.is_none_or(|max| printed < max) {
         let wait = match limits.silence {
@@ -387,10 +387,11 @@ async fn print_all(
                 let mut text = Vec::new();
                 for record in &records[..take] {
                     formatter.write(&mut text, record);
-                    let at = TopicPartition::new(record.topic.as_ref(), record.partition);
+                }
+                for (at, next) in next_offsets(&records[..take]) {
                     match done.iter_mut().find(|(known, _)| *known == at) {
-                        Some((_, next)) => *next = record.offset + 1,
-                        None => done.push((at, record.offset + 1)),
+                        Some((_, known)) => *known = next,
+                        None => done.push((at, next)),
                     }
                 }
                 write_out(&text);
@@ -432,7 +433,7 @@ async fn print_all(
 }
 
 /// Commits what was printed; partitions that others have by now are theirs to commit.
-async fn commit(consumer: &Consumer, done: &mut Vec<(TopicPartition, i64)>) {
+async fn commit(consumer: &Consumer, done: &mut Vec<(TopicPartition, OffsetAndMetadata)>) {
     if done.is_empty() {
         return;
     }
