@@ -265,7 +265,6 @@ pub(crate) async fn commit(
             committed_offset: offset.offset,
             committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
             committed_metadata: Some(offset.metadata.as_str().into()),
-            ..Default::default()
         };
         (partition.topic.clone(), committed)
     }));
