@@ -179,3 +179,6 @@ fn required<'a>(parsed: &'a Parsed, name: &str) -> Result<&'a str, End> {
         .get(name)
         .ok_or_else(|| End::Usage(format!("Missing required argument \"[{name}]\"")))
 }
+
+#[cfg(test)]
+mod tests;
