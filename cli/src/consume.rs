@@ -39,10 +39,14 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
     .map_err(|error| Failure::usage(error.to_string()))?;
     begin(&consumer, &args).await?;
     let format = format(&args);
+    let mut stopped = None;
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let polled = tokio::select! {
-            () = stop.wait() => break,
+            by = stop.wait() => {
+                stopped = Some(by);
+                break;
+            }
             polled = consumer.poll(POLL) => polled.map_err(|e| Failure::failed(e, &doing))?,
         };
         if let Polled::Records(records) = polled {
@@ -70,8 +74,8 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
             break;
         }
     }
-    consumer.close().await;
-    Ok(())
+    stop.unless_again(consumer.close()).await;
+    stopped.map_or(Ok(()), |by| Err(Failure::stopped(by)))
 }
 
 async fn begin(consumer: &Consumer, args: &Consume) -> Result<(), Failure> {

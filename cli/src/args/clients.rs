@@ -10,6 +10,8 @@ pub(crate) struct Cluster {
     #[arg(
         short,
         long,
+        // As Kafka's own tools call it.
+        alias = "bootstrap-server",
         value_name = "HOST:PORT",
         value_delimiter = ',',
         env = "LOGWAY_BOOTSTRAP"

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a group's offsets never pass a record that was not printed.
 
+mod commits;
 mod format;
 mod offsets_topic;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use logway_client::{
     AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol,
-    IsolationLevel, OffsetAndMetadata, Polled, Start, TopicPartition, next_offsets,
+    IsolationLevel, Polled, Start, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -19,7 +20,8 @@ use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, log, out, write_out};
 use super::properties::{self, Properties};
 use super::{Misread, Tool, ended, exclude, regex_pattern};
-use crate::stop::StopSignal;
+use crate::stop::{Stop, StopSignal};
+use commits::Commits;
 use format::Formatter;
 
 pub(super) const TOOL: Tool = Tool {
@@ -88,7 +90,6 @@ const OPTIONS: [Opt; 26] = [
 
 const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const POLL: Duration = Duration::from_millis(500);
-const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
     let start = check(parsed)?;
@@ -116,6 +117,7 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             .and_then(|ms| u64::try_from(ms).ok())
             .map(Duration::from_millis),
     };
+    let mut stop = super::signals()?;
     let reader = async {
         let config = config(&bootstrap, parsed, &settings)?;
         let is_member = properties::get(&settings, "group.id").is_some() || parsed.has("group");
@@ -131,10 +133,10 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             return Ok(1);
         }
     };
-    let printed = print_all(&consumer, formatter, limits, commits).await?;
-    consumer.close().await;
+    let (printed, stopped) = print_all(&consumer, formatter, limits, commits, &mut stop).await;
+    stop.unless_again(consumer.close()).await;
     err(format!("Processed a total of {printed} messages"));
-    Ok(0)
+    Ok(stopped.map_or(0, Stop::exit_code))
 }
 
 /// When to end.
@@ -362,20 +364,21 @@ async fn print_all(
     mut formatter: Formatter,
     limits: Limits,
     commits: bool,
-) -> Result<u64, End> {
-    let mut stop = StopSignal::listen()
-        .map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))?;
-    let mut printed = 0_u64;
+    stop: &mut StopSignal,
+) -> (u64, Option<Stop>) {
+    let (mut printed, mut stopped) = (0_u64, None);
     let mut heard = Instant::now();
-    let mut done: Vec<(TopicPartition, OffsetAndMetadata)> = Vec::new();
-    let mut committed = Instant::now();
+    let mut commits = Commits::of(commits.then_some(consumer));
     while limits.records.is_none_or(|max| printed < max) {
         let wait = match limits.silence {
             Some(silence) => POLL.min((heard + silence).saturating_duration_since(Instant::now())),
             None => POLL,
         };
         let polled = tokio::select! {
-            () = stop.wait() => break,
+            by = stop.wait() => {
+                stopped = Some(by);
+                break;
+            }
             polled = consumer.poll(wait) => polled,
         };
         match polled {
@@ -388,13 +391,8 @@ async fn print_all(
                 for record in &records[..take] {
                     formatter.write(&mut text, record);
                 }
-                for (at, next) in next_offsets(&records[..take]) {
-                    match done.iter_mut().find(|(known, _)| *known == at) {
-                        Some((_, known)) => *known = next,
-                        None => done.push((at, next)),
-                    }
-                }
                 write_out(&text);
+                commits.note(&records[..take]);
                 printed += take as u64;
                 heard = Instant::now();
             }
@@ -421,28 +419,11 @@ async fn print_all(
             err("org.apache.kafka.common.errors.TimeoutException: null");
             break;
         }
-        if commits && committed.elapsed() >= COMMIT_EVERY {
-            commit(consumer, &mut done).await;
-            committed = Instant::now();
+        stopped = commits.in_time(stop).await;
+        if stopped.is_some() {
+            break;
         }
     }
-    if commits {
-        commit(consumer, &mut done).await;
-    }
-    Ok(printed)
-}
-
-/// Commits what was printed; partitions that others have by now are theirs to commit.
-async fn commit(consumer: &Consumer, done: &mut Vec<(TopicPartition, OffsetAndMetadata)>) {
-    if done.is_empty() {
-        return;
-    }
-    if let Err(error) = consumer.commit(done).await {
-        log(
-            "WARN",
-            format!("Offsets were not committed: {error}"),
-            CLASS,
-        );
-    }
-    done.clear();
+    stop.unless_again(commits.last()).await;
+    (printed, stopped)
 }

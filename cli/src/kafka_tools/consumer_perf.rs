@@ -19,7 +19,7 @@ use date_format::DateFormat;
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-consumer-perf-test",
     options: &[&CLUSTER, &OPTIONS],
-    run: |parsed| Box::pin(run(parsed)),
+    run: |parsed| Box::pin(super::until_stopped(run(parsed))),
     ended,
     misread: Misread::Table,
 };

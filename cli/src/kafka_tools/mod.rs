@@ -33,6 +33,8 @@ use std::process::ExitCode;
 
 pub(crate) use install::install;
 
+use crate::stop::StopSignal;
+use exception::Exception;
 use options::{EVERYWHERE, Opt, Parsed};
 use output::{End, err, out};
 
@@ -160,6 +162,20 @@ fn ended(end: End, table: &str) -> u8 {
         End::Code(code) => return code,
     }
     1
+}
+
+/// The signals that end a tool.
+fn signals() -> Result<StopSignal, Exception> {
+    StopSignal::listen().map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))
+}
+
+/// Runs a tool that a signal ends at once.
+async fn until_stopped(run: impl Future<Output = Result<u8, End>>) -> Result<u8, End> {
+    let mut stop = signals()?;
+    tokio::select! {
+        done = run => done,
+        by = stop.wait() => Ok(by.exit_code()),
+    }
 }
 
 /// `Option "[a]" can't be used with option "[b]"`, if both were given.

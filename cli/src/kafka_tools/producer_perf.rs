@@ -23,7 +23,7 @@ use payload::Payloads;
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-producer-perf-test",
     options: &[&OPTIONS],
-    run: |parsed| Box::pin(run(parsed)),
+    run: |parsed| Box::pin(super::until_stopped(run(parsed))),
     ended,
     misread: Misread::Table,
 };
