@@ -129,10 +129,8 @@ async fn commits_keep_their_leader_epochs_and_metadata() {
             assert!(Instant::now() < deadline);
             next.poll(Duration::from_millis(5)).await.unwrap();
         }
-        let cleared = (partition.clone(), 9.into());
-        next.commit(&[cleared.clone()] as &[(_, OffsetAndMetadata)])
-            .await
-            .unwrap();
+        let cleared = (partition.clone(), OffsetAndMetadata::new(9));
+        next.commit(std::slice::from_ref(&cleared)).await.unwrap();
         assert_eq!(committed(&next, &partition).await, Some(cleared.1));
         next.commit_positions().await.unwrap();
         assert_eq!(committed(&next, &partition).await, Some(after(5)));
