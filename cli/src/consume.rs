@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use logway_client::{
-    Admin, AutoOffsetReset, Consumer, ConsumerConfig, OffsetSpec, Polled, Start, TopicPartition,
-    next_offsets,
+    Admin, AutoOffsetReset, Consumer, ConsumerConfig, ConsumerRecord, OffsetSpec, Polled, Start,
+    TopicPartition, next_offsets,
 };
 
 use crate::args::{Consume, Output};
 use crate::failure::Failure;
 use crate::moment;
 use crate::offsets;
+use crate::progress::{Progress, Unit};
 use crate::record_format;
 use crate::stop::StopSignal;
 use crate::table::print;
@@ -39,8 +40,13 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
     .map_err(|error| Failure::usage(error.to_string()))?;
     begin(&consumer, &args).await?;
     let format = format(&args);
+    // How far it is to a count or to the end; who reads on has none.
+    let progress = match (args.count, &ends) {
+        (None, None) => Progress::hidden(),
+        (count, _) => Progress::without_results(count, Unit::Records),
+    };
     let mut stopped = None;
-    let mut left = args.count.unwrap_or(u64::MAX);
+    let (mut done, mut left) = (0, args.count.unwrap_or(u64::MAX));
     while left > 0 {
         let polled = tokio::select! {
             by = stop.wait() => {
@@ -53,15 +59,12 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
             let take = usize::try_from(left)
                 .unwrap_or(usize::MAX)
                 .min(records.len());
-            let mut text = Vec::new();
-            for record in records.iter().take(take) {
-                match args.output {
-                    Output::Json => record_format::write_json(&mut text, record),
-                    Output::Table => record_format::write(&mut text, &format, record),
-                }
-            }
-            print(&text)?;
+            print(&text(&records[..take], &args, &format))?;
             left -= take as u64;
+            done += take as u64;
+            if args.count.is_some() {
+                progress.at(done, left);
+            }
             if args.group.is_some() {
                 let next = next_offsets(&records[..take]);
                 consumer
@@ -70,12 +73,28 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
                     .map_err(|e| Failure::failed(e, "commit"))?;
             }
         }
-        if ends.as_ref().is_some_and(|ends| at_end(&consumer, ends)) {
-            break;
+        if let Some(ends) = &ends {
+            match still(&consumer, ends) {
+                Some(0) => break,
+                Some(still) if args.count.is_none() => progress.at(done, still),
+                _ => {}
+            }
         }
     }
     stop.unless_again(consumer.close()).await;
     stopped.map_or(Ok(()), |by| Err(Failure::stopped(by)))
+}
+
+/// Records as they are printed.
+fn text(records: &[ConsumerRecord], args: &Consume, format: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    for record in records {
+        match args.output {
+            Output::Json => record_format::write_json(&mut text, record),
+            Output::Table => record_format::write(&mut text, format, record),
+        }
+    }
+    text
 }
 
 async fn begin(consumer: &Consumer, args: &Consume) -> Result<(), Failure> {
@@ -147,13 +166,14 @@ async fn ends(args: &Consume) -> Result<Vec<(TopicPartition, i64)>, Failure> {
     Ok(ends)
 }
 
-/// Whether everything that was there at the start has been read.
-fn at_end(consumer: &Consumer, ends: &[(TopicPartition, i64)]) -> bool {
-    ends.iter().all(|(at, end)| {
-        consumer
-            .position(at)
-            .is_some_and(|position| position >= *end)
-    })
+/// How many offsets are left of what was there at the start; nothing before all positions are
+/// known.
+fn still(consumer: &Consumer, ends: &[(TopicPartition, i64)]) -> Option<u64> {
+    let left = |(at, end): &(TopicPartition, i64)| {
+        let left = (end - consumer.position(at)?).max(0);
+        u64::try_from(left).ok()
+    };
+    ends.iter().map(left).sum()
 }
 
 /// The format that the options stand for.

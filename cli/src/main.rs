@@ -18,6 +18,7 @@ mod moment;
 mod offsets;
 mod produce;
 mod profiles;
+mod progress;
 mod record_format;
 mod stop;
 mod table;

@@ -1,7 +1,9 @@
 //! `logway produce`: each line of standard input becomes a record.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
+use std::fs::File;
+use std::io::{BufRead, Seek};
+use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::args::Produce;
 use crate::failure::Failure;
+use crate::progress::{Progress, Unit};
 use crate::stop::StopSignal;
 
 /// Lines read ahead of the producer.
@@ -44,6 +47,10 @@ pub(crate) async fn run(args: Produce) -> Result<(), Failure> {
         args: &args,
         topic: args.topic.as_str().into(),
         deliveries: VecDeque::new(),
+        progress: match file_size() {
+            Some(size) => Progress::beside_results(size, Unit::Bytes),
+            None => Progress::hidden(),
+        },
     };
     let mut lines = read_lines()?;
     tokio::select! {
@@ -67,6 +74,7 @@ struct Sending<'a> {
     args: &'a Produce,
     topic: Arc<str>,
     deliveries: VecDeque<Delivery>,
+    progress: Progress,
 }
 
 impl Sending<'_> {
@@ -77,6 +85,8 @@ impl Sending<'_> {
     ) -> Result<(), Failure> {
         while let Some(line) = lines.recv().await {
             let line = line.map_err(|error| Failure::failed(error, "read standard input"))?;
+            // With its end.
+            self.progress.add(line.len() as u64 + 1);
             let (key, value) = split(line, self.args.key_separator.as_deref())?;
             let record = ProducerRecord {
                 partition: self.args.partition,
@@ -111,6 +121,14 @@ impl Sending<'_> {
     fn doing(&self) -> String {
         format!("produce to `{}`", self.topic)
     }
+}
+
+/// What is left to read, where standard input is a file.
+fn file_size() -> Option<u64> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let mut input = File::from(input);
+    let metadata = input.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some(metadata.len().saturating_sub(input.stream_position().ok()?))
 }
 
 /// Standard input is read on a thread of its own: it blocks.

@@ -14,6 +14,7 @@ use super::options::{Opt, Parsed, flag, maybe, value};
 use super::output::{End, out};
 use super::properties::{self, Properties};
 use super::{Misread, Tool, ended};
+use crate::progress::Progress;
 use date_format::DateFormat;
 
 pub(super) const TOOL: Tool = Tool {
@@ -81,6 +82,7 @@ struct Plan {
     silence: Duration,
     report: Option<Duration>,
     times: DateFormat,
+    progress: Progress,
 }
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
@@ -119,6 +121,7 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
     })?;
     let read = read(&consumer, &plan, begun).await?;
     let elapsed = begun.elapsed();
+    plan.progress.finish();
     if read.records < plan.records {
         out(format!(
             "WARNING: Exiting before consuming the expected number of records: timeout ({} ms) \
@@ -160,6 +163,7 @@ fn plan(parsed: &Parsed) -> Result<Plan, End> {
     let every = Duration::from_millis(number("reporting-interval")?.unwrap_or(REPORT_MS));
     Ok(Plan {
         records,
+        progress: parsed.bar(records),
         silence: Duration::from_millis(number("timeout")?.unwrap_or(TIMEOUT_MS)),
         report: parsed.has("show-detailed-stats").then_some(every),
         times: DateFormat::of(parsed.get("date-format").unwrap_or(TIMES))?,
@@ -203,6 +207,7 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
         match polled {
             Polled::Records(records) => {
                 read.records += records.len() as u64;
+                plan.progress.add(records.len() as u64);
                 let length =
                     |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
                 let bytes = records.iter().map(|r| length(&r.key) + length(&r.value));
@@ -227,11 +232,9 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
                 bytes: read.bytes - before.bytes,
                 rebalance: read.rebalance - before.rebalance,
             };
-            out(format!(
-                "{}, 0, {}",
-                plan.times.now(),
-                figures(read, part, reported.elapsed(), part.rebalance)
-            ));
+            let figures = figures(read, part, reported.elapsed(), part.rebalance);
+            let line = format!("{}, 0, {figures}", plan.times.now());
+            plan.progress.aside(|| out(line));
             (reported, before) = (Instant::now(), read);
         }
     }

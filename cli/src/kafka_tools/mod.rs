@@ -95,6 +95,15 @@ pub(crate) fn called_as(program: &OsStr) -> Option<&'static Tool> {
 
 /// Runs a tool to its end.
 pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
+    run_to_end(tool, args, false)
+}
+
+/// The same with a bar on the terminal, which the originals do not have.
+pub(crate) fn run_with_progress(tool: &Tool, args: &[String]) -> ExitCode {
+    run_to_end(tool, args, true)
+}
+
+fn run_to_end(tool: &Tool, args: &[String], progress: bool) -> ExitCode {
     let options: Vec<Opt> = tool
         .options
         .iter()
@@ -103,7 +112,10 @@ pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
         .collect();
     let table = options::table(&options);
     let parsed = match options::parse(&options, args) {
-        Ok(parsed) => parsed,
+        Ok(mut parsed) => {
+            parsed.progress = progress;
+            parsed
+        }
         Err(message) => {
             let class = if message.ends_with("requires an argument") {
                 "OptionMissingRequiredArgumentException"

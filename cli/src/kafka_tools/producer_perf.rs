@@ -17,6 +17,7 @@ use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, out};
 use super::properties::{self, Properties};
 use super::{Misread, Tool};
+use crate::progress::Progress;
 use figures::Figures;
 use payload::Payloads;
 
@@ -104,6 +105,7 @@ struct Plan {
     report_every: Duration,
     /// How long a transaction lasts, where there are some.
     transaction: Option<Duration>,
+    progress: Progress,
 }
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
@@ -136,6 +138,7 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
         ));
     }
     let (all, steady) = send(&producer, &plan, payloads).await?;
+    plan.progress.finish();
     out(all.summary(""));
     if let Some(steady) = steady {
         out(steady.summary(" steady state"));
@@ -158,9 +161,11 @@ fn plan(parsed: &Parsed) -> Result<Plan, End> {
         Some(_) => Err(End::Usage(format!("--{name} should be greater than zero."))),
         None => Ok(None),
     };
+    let records = above_zero("num-records")?.ok_or_else(|| missing("num-records"))?;
     let plan = Plan {
         topic: parsed.get("topic").ok_or_else(|| missing("topic"))?.into(),
-        records: above_zero("num-records")?.ok_or_else(|| missing("num-records"))?,
+        records,
+        progress: parsed.bar(records),
         per_second: parsed
             .number("throughput")
             .map_err(End::Usage)?
@@ -315,6 +320,7 @@ async fn send(
             number,
             bytes,
         });
+        plan.progress.add(1);
         run.settle(false).await;
         let is_over = |(_, since): &mut (Transaction, Instant)| {
             let lasts = at.saturating_duration_since(*since);
@@ -324,7 +330,7 @@ async fn send(
             run.commit(over).await?;
         }
         if run.window.age() >= plan.report_every {
-            out(run.window.report());
+            plan.progress.aside(|| out(run.window.report()));
             run.window = Figures::begin(Instant::now());
         }
     }
