@@ -9,8 +9,8 @@ mod offsets_topic;
 use std::time::Duration;
 
 use logway_client::{
-    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol,
-    IsolationLevel, Polled, Start, TopicPartition,
+    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol, Polled,
+    Start, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::exception::Exception;
 use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, log, out, write_out};
 use super::properties::{self, Properties};
-use super::{Misread, Tool, ended, exclude, regex_pattern};
+use super::{Misread, Tool, consumer_config, ended, exclude, regex_pattern};
 use crate::stop::{Stop, StopSignal};
 use commits::Commits;
 use format::Formatter;
@@ -121,8 +121,9 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
     let reader = async {
         let config = config(&bootstrap, parsed, &settings)?;
         let is_member = properties::get(&settings, "group.id").is_some() || parsed.has("group");
+        let is_classic = config.group_protocol == GroupProtocol::Classic;
         let consumer = Consumer::new(config).map_err(unusable)?;
-        begin(&consumer, parsed, &bootstrap, start).await?;
+        begin(&consumer, parsed, &bootstrap, (start, is_classic)).await?;
         Ok::<_, Exception>((consumer, is_member && start.is_none()))
     };
     let (consumer, commits) = match reader.await {
@@ -245,73 +246,16 @@ fn config(
     parsed: &Parsed,
     settings: &Properties,
 ) -> Result<ConsumerConfig, Exception> {
-    let level = parsed
-        .get("isolation-level")
-        .or_else(|| properties::get(settings, "isolation.level"));
-    let isolation_level = match level.unwrap_or("read_uncommitted") {
-        "read_committed" => IsolationLevel::ReadCommitted,
-        "read_uncommitted" => IsolationLevel::ReadUncommitted,
-        other => {
-            return Err(Exception::new(
-                "org.apache.kafka.common.config.ConfigException",
-                format!(
-                    "Invalid value {other} for configuration isolation.level: String must be one \
-                     of: read_committed, read_uncommitted"
-                ),
-            ));
-        }
-    };
-    let group = parsed
-        .get("group")
-        .or_else(|| properties::get(settings, "group.id"))
-        .map_or_else(
-            || format!("console-consumer-{}", some_number()),
-            str::to_owned,
-        );
-    let reset = properties::get(settings, "auto.offset.reset");
-    let auto_offset_reset = match reset {
-        _ if parsed.has("from-beginning") => AutoOffsetReset::Earliest,
-        Some("earliest") => AutoOffsetReset::Earliest,
-        Some("none") => AutoOffsetReset::None,
-        _ => AutoOffsetReset::Latest,
-    };
-    let mut config = ConsumerConfig {
-        client: properties::client(bootstrap, settings, "console-consumer")?,
-        group_id: Some(group),
-        group_instance_id: properties::get(settings, "group.instance.id").map(str::to_owned),
-        group_protocol: group_protocol(settings)?,
-        group_remote_assignor: properties::get(settings, "group.remote.assignor")
-            .map(str::to_owned),
-        auto_offset_reset,
-        isolation_level,
-        ..ConsumerConfig::default()
-    };
-    for (name, to) in [
-        ("session.timeout.ms", &mut config.session_timeout),
-        ("heartbeat.interval.ms", &mut config.heartbeat_interval),
-        ("max.poll.interval.ms", &mut config.max_poll_interval),
-    ] {
-        if let Some(value) = properties::millis(settings, name) {
-            *to = value;
-        }
+    let mut config = consumer_config::of(bootstrap, settings, "console-consumer")?;
+    if let Some(level) = parsed.get("isolation-level") {
+        config.isolation_level = consumer_config::isolation_level(Some(level))?;
+    }
+    let group = parsed.get("group").map(str::to_owned).or(config.group_id);
+    config.group_id = Some(group.unwrap_or_else(|| format!("console-consumer-{}", some_number())));
+    if parsed.has("from-beginning") {
+        config.auto_offset_reset = AutoOffsetReset::Earliest;
     }
     Ok(config)
-}
-
-/// Which protocol a member of a group speaks.
-fn group_protocol(settings: &Properties) -> Result<GroupProtocol, Exception> {
-    let asked = properties::get(settings, "group.protocol").unwrap_or("classic");
-    match asked.to_ascii_lowercase().as_str() {
-        "classic" => Ok(GroupProtocol::Classic),
-        "consumer" => Ok(GroupProtocol::Consumer),
-        _ => Err(Exception::new(
-            "org.apache.kafka.common.config.ConfigException",
-            format!(
-                "Invalid value {asked} for configuration group.protocol: String must be one of \
-                 (case insensitive): [CLASSIC, CONSUMER]"
-            ),
-        )),
-    }
 }
 
 /// A number for a group that nobody else has; as with Kafka one of a hundred thousand.
@@ -325,7 +269,7 @@ async fn begin(
     consumer: &Consumer,
     parsed: &Parsed,
     bootstrap: &str,
-    start: Option<(i32, Start)>,
+    (start, is_classic): (Option<(i32, Start)>, bool),
 ) -> Result<(), Exception> {
     let failed = |error: ConsumeError| exception(&error);
     if let (Some((partition, start)), Some(topic)) = (start, parsed.get("topic")) {
@@ -336,6 +280,12 @@ async fn begin(
         None => vec![parsed.get("topic").unwrap_or_default().to_owned()],
         Some(pattern) => {
             let pattern = regex_pattern::topics(pattern)?;
+            if is_classic {
+                // Topics that come later are read, too.
+                let subscribed = consumer.subscribe_pattern(pattern.as_str()).await;
+                return subscribed.map_err(failed);
+            }
+            // The coordinator would match the brokers' own topics as well.
             let admin = connect::admin(bootstrap, parsed)?;
             let topics = admin
                 .list_topics()

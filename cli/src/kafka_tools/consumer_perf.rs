@@ -13,7 +13,7 @@ use super::exception::Exception;
 use super::options::{Opt, Parsed, flag, maybe, value};
 use super::output::{End, out};
 use super::properties::{self, Properties};
-use super::{Misread, Tool, ended};
+use super::{Misread, Tool, consumer_config, ended};
 use crate::progress::Progress;
 use date_format::DateFormat;
 
@@ -176,16 +176,14 @@ fn config(bootstrap: &str, parsed: &Parsed) -> Result<ConsumerConfig, Exception>
         settings.extend(properties::read(path)?);
     }
     settings.extend(parsed.all("command-property").map(properties::pair));
-    let group = parsed.get("group").map(str::to_owned);
-    let mut config = ConsumerConfig {
-        client: properties::client(bootstrap, &settings, "perf-consumer-client")?,
-        group_id: Some(group.unwrap_or_else(|| format!("perf-consumer-{}", std::process::id()))),
-        auto_offset_reset: if parsed.has("from-latest") {
-            AutoOffsetReset::Latest
-        } else {
-            AutoOffsetReset::Earliest
-        },
-        ..ConsumerConfig::default()
+    let mut config = consumer_config::of(bootstrap, &settings, "perf-consumer-client")?;
+    let group = parsed.get("group").map(str::to_owned).or(config.group_id);
+    config.group_id =
+        Some(group.unwrap_or_else(|| format!("perf-consumer-{}", std::process::id())));
+    config.auto_offset_reset = if parsed.has("from-latest") {
+        AutoOffsetReset::Latest
+    } else {
+        AutoOffsetReset::Earliest
     };
     let size: Option<i32> = parsed.number("fetch-size").map_err(Exception::conversion)?;
     if let Some(size) = size {

@@ -9,6 +9,7 @@ mod configs;
 mod connect;
 mod console_consumer;
 mod console_producer;
+mod consumer_config;
 mod consumer_groups;
 mod consumer_perf;
 mod delete_records;
