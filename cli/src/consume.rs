@@ -22,23 +22,22 @@ const POLL: Duration = Duration::from_millis(500);
 pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
     let doing = format!("consume `{}`", args.topic);
     let mut stop = StopSignal::listen()?;
-    let ends = if args.exit {
-        Some(ends(&args).await?)
-    } else {
-        None
+    let start = start(&args)?;
+    let ends = match args.exit {
+        true => Some(ends(&args).await?),
+        false => None,
     };
     let consumer = Consumer::new(ConsumerConfig {
         client: args.cluster.client()?,
         group_id: args.group.clone(),
-        auto_offset_reset: if args.from == "end" {
-            AutoOffsetReset::Latest
-        } else {
-            AutoOffsetReset::Earliest
+        auto_offset_reset: match start {
+            Start::End => AutoOffsetReset::Latest,
+            _ => AutoOffsetReset::Earliest,
         },
         ..ConsumerConfig::default()
     })
     .map_err(|error| Failure::usage(error.to_string()))?;
-    begin(&consumer, &args).await?;
+    begin(&consumer, &args, start).await?;
     let format = format(&args);
     // How far it is to a count or to the end; who reads on has none.
     let progress = match (args.count, &ends) {
@@ -55,6 +54,11 @@ pub(crate) async fn run(args: Consume) -> Result<(), Failure> {
             }
             polled = consumer.poll(POLL) => polled.map_err(|e| Failure::failed(e, &doing))?,
         };
+        if let (Polled::Assigned(assigned), Start::Offset(_) | Start::Timestamp(_)) =
+            (&polled, start)
+        {
+            begin_first(&consumer, assigned, start).await?;
+        }
         if let Polled::Records(records) = polled {
             let take = usize::try_from(left)
                 .unwrap_or(usize::MAX)
@@ -97,28 +101,45 @@ fn text(records: &[ConsumerRecord], args: &Consume, format: &str) -> Vec<u8> {
     text
 }
 
-async fn begin(consumer: &Consumer, args: &Consume) -> Result<(), Failure> {
+async fn begin(consumer: &Consumer, args: &Consume, start: Start) -> Result<(), Failure> {
     let doing = format!("consume `{}`", args.topic);
-    if args.group.is_some() {
-        return consumer
-            .subscribe([args.topic.as_str()])
-            .await
-            .map_err(|e| Failure::failed(e, &doing));
-    }
-    let start = match args.from.as_str() {
+    let begun = if args.group.is_some() {
+        consumer.subscribe([args.topic.as_str()]).await
+    } else {
+        let partitions = partitions(&args.cluster.admin()?, args).await?;
+        let assignment = partitions.into_iter().map(|at| (at, start)).collect();
+        consumer.assign(assignment).await
+    };
+    begun.map_err(|e| Failure::failed(e, &doing))
+}
+
+/// Where to begin.
+fn start(args: &Consume) -> Result<Start, Failure> {
+    Ok(match args.from.as_str() {
         "beginning" => Start::Beginning,
         "end" => Start::End,
         text => match text.parse() {
             Ok(offset @ 0..) => Start::Offset(offset),
             _ => Start::Timestamp(moment::required("--from", text)?),
         },
-    };
-    let partitions = partitions(&args.cluster.admin()?, args).await?;
-    let assignment = partitions.into_iter().map(|at| (at, start)).collect();
-    consumer
-        .assign(assignment)
-        .await
-        .map_err(|e| Failure::failed(e, &doing))
+    })
+}
+
+/// A group that never committed a partition begins where the command line says.
+async fn begin_first(
+    consumer: &Consumer,
+    assigned: &[TopicPartition],
+    start: Start,
+) -> Result<(), Failure> {
+    let doing = "find where the group left off";
+    let committed = consumer.committed(assigned).await;
+    for (at, committed) in committed.map_err(|e| Failure::failed(e, doing))? {
+        if committed.is_none() {
+            let sought = consumer.seek_to(&at, start);
+            sought.map_err(|e| Failure::failed(e, doing))?;
+        }
+    }
+    Ok(())
 }
 
 async fn partitions(admin: &Admin, args: &Consume) -> Result<Vec<TopicPartition>, Failure> {
