@@ -39,6 +39,6 @@ pub(crate) fn run(action: BenchAction) -> Result<ExitCode, Failure> {
     let bootstrap = cluster.client()?.bootstrap_servers.join(",");
     words.push(format!("--bootstrap-server={bootstrap}"));
     kafka_tools::called_as(tool.as_ref())
-        .map(|tool| kafka_tools::run(tool, &words))
+        .map(|tool| kafka_tools::run_with_progress(tool, &words))
         .ok_or_else(|| Failure::usage(format!("{tool} is not part of this program")))
 }

@@ -51,7 +51,7 @@ pub(crate) async fn agent(args: logway_agent::Args) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(error, "start the agent"))?;
     ready(format!("agent{}", http(agent.http_addr())))?;
     tokio::select! {
-        () = stop.wait() => {}
+        _ = stop.wait() => {}
         () = agent.finished() => {}
     }
     agent.shutdown(DEADLINE).await;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::stop::Stop;
+
 /// Why a command failed, with the code the process ends with.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -26,6 +28,19 @@ impl Failure {
             message: message.into(),
             code: 2,
         }
+    }
+
+    /// A signal cut the work off (exit code 130 or 143); whoever sent it need not be told.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        Self {
+            message: String::new(),
+            code: stop.exit_code(),
+        }
+    }
+
+    /// Whether there is something to tell.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.message.is_empty()
     }
 
     /// A settings file is wrong (exit code 64, as sysexits' EX_USAGE).

@@ -1,6 +1,6 @@
 //! `logway groups`: list, describe with lag, and move offsets.
 
-use logway_client::{CommittedOffset, OffsetSpec, TopicPartition};
+use logway_client::{OffsetAndMetadata, OffsetSpec, TopicPartition};
 use serde_json::Value;
 
 use crate::args::{Cluster, GroupAction, Groups, Output};
@@ -77,7 +77,7 @@ async fn describe(group: &str, cluster: &Cluster, output: Output) -> Result<(), 
         let current = committed
             .iter()
             .find(|(p, _)| p == at)
-            .map(|(_, c): &(_, CommittedOffset)| c.offset);
+            .map(|(_, c): &(_, OffsetAndMetadata)| c.offset);
         let end = offsets::of(&ends, at);
         let lag = current
             .zip(end)

@@ -1,6 +1,7 @@
 //! The `logway` binary: wires the rooms together, owns no logic.
 //!
-//! Exit codes: 0 done, 1 the work failed, 2 wrong usage, 64 a wrong settings file.
+//! Exit codes: 0 done, 1 the work failed, 2 wrong usage, 64 a wrong settings file; 130 and 143
+//! where SIGINT or SIGTERM cut the work off. Servers end at both with 0.
 
 mod args;
 mod bench;
@@ -17,6 +18,7 @@ mod moment;
 mod offsets;
 mod produce;
 mod profiles;
+mod progress;
 mod record_format;
 mod stop;
 mod table;
@@ -52,7 +54,9 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("logway: {failure}");
+            if failure.is_told() {
+                eprintln!("logway: {failure}");
+            }
             failure.exit_code()
         }
     }

@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::args::Offsets;
 use crate::failure::Failure;
 use crate::moment;
+use crate::progress::{Progress, Unit};
 use crate::table::Table;
+
+/// Partitions asked about in one go.
+const AT_ONCE: usize = 1000;
 
 /// What the cluster answered for each partition.
 pub(crate) type Listed = Vec<(TopicPartition, Result<ListedOffset, AdminError>)>;
@@ -18,8 +22,18 @@ pub(crate) async fn list(
     partitions: &[TopicPartition],
     spec: OffsetSpec,
 ) -> Result<Listed, AdminError> {
-    let ask: Vec<_> = partitions.iter().map(|at| (at.clone(), spec)).collect();
-    admin.list_offsets(&ask).await
+    let progress = if partitions.len() > AT_ONCE {
+        Progress::beside_results(partitions.len() as u64, Unit::Partitions)
+    } else {
+        Progress::hidden()
+    };
+    let mut listed = Listed::with_capacity(partitions.len());
+    for some in partitions.chunks(AT_ONCE) {
+        let ask: Vec<_> = some.iter().map(|at| (at.clone(), spec)).collect();
+        listed.extend(admin.list_offsets(&ask).await?);
+        progress.add(some.len() as u64);
+    }
+    Ok(listed)
 }
 
 /// The offset listed for one partition, if there is one.

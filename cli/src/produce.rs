@@ -1,7 +1,9 @@
 //! `logway produce`: each line of standard input becomes a record.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
+use std::fs::File;
+use std::io::{BufRead, Seek};
+use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tokio::sync::mpsc;
 
 use crate::args::Produce;
 use crate::failure::Failure;
+use crate::progress::{Progress, Unit};
+use crate::stop::StopSignal;
 
 /// Lines read ahead of the producer.
 const LINES_AHEAD: usize = 1024;
@@ -37,35 +41,94 @@ pub(crate) async fn run(args: Produce) -> Result<(), Failure> {
         ..ProducerConfig::default()
     })
     .map_err(|error| Failure::usage(error.to_string()))?;
-    let topic: Arc<str> = args.topic.as_str().into();
+    let mut stop = StopSignal::listen()?;
+    let mut sending = Sending {
+        producer: &producer,
+        args: &args,
+        topic: args.topic.as_str().into(),
+        deliveries: VecDeque::new(),
+        progress: match file_size() {
+            Some(size) => Progress::beside_results(size, Unit::Bytes),
+            None => Progress::hidden(),
+        },
+    };
     let mut lines = read_lines()?;
-    let mut deliveries: VecDeque<Delivery> = VecDeque::new();
-    let doing = format!("produce to `{topic}`");
-    while let Some(line) = lines.recv().await {
-        let line = line.map_err(|error| Failure::failed(error, "read standard input"))?;
-        let (key, value) = split(line, args.key_separator.as_deref())?;
-        let record = ProducerRecord {
-            partition: args.partition,
-            key,
-            ..ProducerRecord::new(topic.clone(), value)
-        };
-        let delivery = producer
-            .send(record)
-            .await
-            .map_err(|e| Failure::failed(e, &doing))?;
-        deliveries.push_back(delivery);
-        if deliveries.len() > DELIVERIES_BEHIND
-            && let Some(oldest) = deliveries.pop_front()
-        {
-            oldest.await.map_err(|e| Failure::failed(e, &doing))?;
+    tokio::select! {
+        sent = sending.lines(&mut lines) => {
+            sent?;
+            sending.finish().await?;
+            producer.close(CLOSE_TIMEOUT).await;
+            Ok(())
+        }
+        by = stop.wait() => {
+            // What was read is sent.
+            stop.unless_again(async { _ = producer.close(CLOSE_TIMEOUT).await; }).await;
+            Err(Failure::stopped(by))
         }
     }
-    producer.flush().await;
-    for delivery in deliveries {
-        delivery.await.map_err(|e| Failure::failed(e, &doing))?;
+}
+
+/// Lines on their way.
+struct Sending<'a> {
+    producer: &'a Producer,
+    args: &'a Produce,
+    topic: Arc<str>,
+    deliveries: VecDeque<Delivery>,
+    progress: Progress,
+}
+
+impl Sending<'_> {
+    /// Sends lines until there are no more.
+    async fn lines(
+        &mut self,
+        lines: &mut mpsc::Receiver<std::io::Result<Bytes>>,
+    ) -> Result<(), Failure> {
+        while let Some(line) = lines.recv().await {
+            let line = line.map_err(|error| Failure::failed(error, "read standard input"))?;
+            // With its end.
+            self.progress.add(line.len() as u64 + 1);
+            let (key, value) = split(line, self.args.key_separator.as_deref())?;
+            let record = ProducerRecord {
+                partition: self.args.partition,
+                key,
+                ..ProducerRecord::new(self.topic.clone(), value)
+            };
+            let delivery = self.producer.send(record).await;
+            self.deliveries
+                .push_back(delivery.map_err(|e| Failure::failed(e, &self.doing()))?);
+            if self.deliveries.len() > DELIVERIES_BEHIND
+                && let Some(oldest) = self.deliveries.pop_front()
+            {
+                oldest
+                    .await
+                    .map_err(|e| Failure::failed(e, &self.doing()))?;
+            }
+        }
+        Ok(())
     }
-    producer.close(CLOSE_TIMEOUT).await;
-    Ok(())
+
+    /// Waits until everything is delivered.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        self.producer.flush().await;
+        while let Some(oldest) = self.deliveries.pop_front() {
+            oldest
+                .await
+                .map_err(|e| Failure::failed(e, &self.doing()))?;
+        }
+        Ok(())
+    }
+
+    fn doing(&self) -> String {
+        format!("produce to `{}`", self.topic)
+    }
+}
+
+/// What is left to read, where standard input is a file.
+fn file_size() -> Option<u64> {
+    let input = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let mut input = File::from(input);
+    let metadata = input.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some(metadata.len().saturating_sub(input.stream_position().ok()?))
 }
 
 /// Standard input is read on a thread of its own: it blocks.

@@ -107,6 +107,7 @@ mod tests {
             topic: "t".into(),
             partition: 2,
             offset: 7,
+            leader_epoch: None,
             timestamp: 1000,
             timestamp_type: TimestampType::CreateTime,
             key: None,

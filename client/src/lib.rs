@@ -96,17 +96,17 @@ mod serialize;
 mod topic;
 
 pub use admin::{
-    Admin, Broker, ClusterDescription, CommittedOffset, ConfigEntry, ConfigResource, ConfigSource,
-    Coordinator, Destination, GroupDescription, GroupListing, ListedOffset, MemberDescription,
-    NewTopic, OffsetSpec, PartitionDescription, Results, TopicDescription, TopicListing,
+    Admin, Broker, ClusterDescription, ConfigEntry, ConfigResource, ConfigSource, Coordinator,
+    Destination, GroupDescription, GroupListing, ListedOffset, MemberDescription, NewTopic,
+    OffsetSpec, PartitionDescription, Results, TopicDescription, TopicListing,
 };
 pub use config::{
     Acks, Assignor, AutoOffsetReset, ClientConfig, ConfigError, ConsumerConfig, GroupProtocol,
     IsolationLevel, ProducerConfig,
 };
 pub use consumer::{
-    Consumer, ConsumerRecord, GroupMetadata, OffsetAndTimestamp, Polled, Start, Watermarks,
-    next_offsets,
+    Consumer, ConsumerRecord, GroupMetadata, OffsetAndMetadata, OffsetAndTimestamp, Polled, Start,
+    Watermarks, next_offsets,
 };
 pub use error::{
     AdminError, CommitError, ConsumeError, DeliveryError, OffsetsError, RequestError, SendError,

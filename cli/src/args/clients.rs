@@ -10,6 +10,8 @@ pub(crate) struct Cluster {
     #[arg(
         short,
         long,
+        // As Kafka's own tools call it.
+        alias = "bootstrap-server",
         value_name = "HOST:PORT",
         value_delimiter = ',',
         env = "LOGWAY_BOOTSTRAP"
@@ -126,7 +128,7 @@ pub(crate) struct Consume {
     #[arg(short, long)]
     pub(crate) exit: bool,
     /// How to print a record: %t topic, %p partition, %o offset, %T timestamp, %k key, %K its length, %s value,
-    /// %S its length, %h headers, %% a percent sign, \\n, \\t, \\r, \\x41.
+    /// %S its length, %h headers, %% a percent sign, \n, \t, \r, \x41.
     #[arg(short, long, conflicts_with = "output")]
     pub(crate) format: Option<String>,
     /// Print keys before values.

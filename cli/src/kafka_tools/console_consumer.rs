@@ -2,14 +2,15 @@
 //!
 //! Invariant: a group's offsets never pass a record that was not printed.
 
+mod commits;
 mod format;
 mod offsets_topic;
 
 use std::time::Duration;
 
 use logway_client::{
-    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol,
-    IsolationLevel, Polled, Start, TopicPartition,
+    AutoOffsetReset, ConfigError, ConsumeError, Consumer, ConsumerConfig, GroupProtocol, Polled,
+    Start, TopicPartition,
 };
 use tokio::time::Instant;
 
@@ -18,8 +19,9 @@ use super::exception::Exception;
 use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, log, out, write_out};
 use super::properties::{self, Properties};
-use super::{Misread, Tool, ended, exclude, regex_pattern};
-use crate::stop::StopSignal;
+use super::{Misread, Tool, consumer_config, ended, exclude, regex_pattern};
+use crate::stop::{Stop, StopSignal};
+use commits::Commits;
 use format::Formatter;
 
 pub(super) const TOOL: Tool = Tool {
@@ -88,7 +90,6 @@ const OPTIONS: [Opt; 26] = [
 
 const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
 const POLL: Duration = Duration::from_millis(500);
-const COMMIT_EVERY: Duration = Duration::from_secs(5);
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
     let start = check(parsed)?;
@@ -116,11 +117,13 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             .and_then(|ms| u64::try_from(ms).ok())
             .map(Duration::from_millis),
     };
+    let mut stop = super::signals()?;
     let reader = async {
         let config = config(&bootstrap, parsed, &settings)?;
         let is_member = properties::get(&settings, "group.id").is_some() || parsed.has("group");
+        let is_classic = config.group_protocol == GroupProtocol::Classic;
         let consumer = Consumer::new(config).map_err(unusable)?;
-        begin(&consumer, parsed, &bootstrap, start).await?;
+        begin(&consumer, parsed, &bootstrap, (start, is_classic)).await?;
         Ok::<_, Exception>((consumer, is_member && start.is_none()))
     };
     let (consumer, commits) = match reader.await {
@@ -131,10 +134,10 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             return Ok(1);
         }
     };
-    let printed = print_all(&consumer, formatter, limits, commits).await?;
-    consumer.close().await;
+    let (printed, stopped) = print_all(&consumer, formatter, limits, commits, &mut stop).await;
+    stop.unless_again(consumer.close()).await;
     err(format!("Processed a total of {printed} messages"));
-    Ok(0)
+    Ok(stopped.map_or(0, Stop::exit_code))
 }
 
 /// When to end.
@@ -243,73 +246,16 @@ fn config(
     parsed: &Parsed,
     settings: &Properties,
 ) -> Result<ConsumerConfig, Exception> {
-    let level = parsed
-        .get("isolation-level")
-        .or_else(|| properties::get(settings, "isolation.level"));
-    let isolation_level = match level.unwrap_or("read_uncommitted") {
-        "read_committed" => IsolationLevel::ReadCommitted,
-        "read_uncommitted" => IsolationLevel::ReadUncommitted,
-        other => {
-            return Err(Exception::new(
-                "org.apache.kafka.common.config.ConfigException",
-                format!(
-                    "Invalid value {other} for configuration isolation.level: String must be one \
-                     of: read_committed, read_uncommitted"
-                ),
-            ));
-        }
-    };
-    let group = parsed
-        .get("group")
-        .or_else(|| properties::get(settings, "group.id"))
-        .map_or_else(
-            || format!("console-consumer-{}", some_number()),
-            str::to_owned,
-        );
-    let reset = properties::get(settings, "auto.offset.reset");
-    let auto_offset_reset = match reset {
-        _ if parsed.has("from-beginning") => AutoOffsetReset::Earliest,
-        Some("earliest") => AutoOffsetReset::Earliest,
-        Some("none") => AutoOffsetReset::None,
-        _ => AutoOffsetReset::Latest,
-    };
-    let mut config = ConsumerConfig {
-        client: properties::client(bootstrap, settings, "console-consumer")?,
-        group_id: Some(group),
-        group_instance_id: properties::get(settings, "group.instance.id").map(str::to_owned),
-        group_protocol: group_protocol(settings)?,
-        group_remote_assignor: properties::get(settings, "group.remote.assignor")
-            .map(str::to_owned),
-        auto_offset_reset,
-        isolation_level,
-        ..ConsumerConfig::default()
-    };
-    for (name, to) in [
-        ("session.timeout.ms", &mut config.session_timeout),
-        ("heartbeat.interval.ms", &mut config.heartbeat_interval),
-        ("max.poll.interval.ms", &mut config.max_poll_interval),
-    ] {
-        if let Some(value) = properties::millis(settings, name) {
-            *to = value;
-        }
+    let mut config = consumer_config::of(bootstrap, settings, "console-consumer")?;
+    if let Some(level) = parsed.get("isolation-level") {
+        config.isolation_level = consumer_config::isolation_level(Some(level))?;
+    }
+    let group = parsed.get("group").map(str::to_owned).or(config.group_id);
+    config.group_id = Some(group.unwrap_or_else(|| format!("console-consumer-{}", some_number())));
+    if parsed.has("from-beginning") {
+        config.auto_offset_reset = AutoOffsetReset::Earliest;
     }
     Ok(config)
-}
-
-/// Which protocol a member of a group speaks.
-fn group_protocol(settings: &Properties) -> Result<GroupProtocol, Exception> {
-    let asked = properties::get(settings, "group.protocol").unwrap_or("classic");
-    match asked.to_ascii_lowercase().as_str() {
-        "classic" => Ok(GroupProtocol::Classic),
-        "consumer" => Ok(GroupProtocol::Consumer),
-        _ => Err(Exception::new(
-            "org.apache.kafka.common.config.ConfigException",
-            format!(
-                "Invalid value {asked} for configuration group.protocol: String must be one of \
-                 (case insensitive): [CLASSIC, CONSUMER]"
-            ),
-        )),
-    }
 }
 
 /// A number for a group that nobody else has; as with Kafka one of a hundred thousand.
@@ -323,7 +269,7 @@ async fn begin(
     consumer: &Consumer,
     parsed: &Parsed,
     bootstrap: &str,
-    start: Option<(i32, Start)>,
+    (start, is_classic): (Option<(i32, Start)>, bool),
 ) -> Result<(), Exception> {
     let failed = |error: ConsumeError| exception(&error);
     if let (Some((partition, start)), Some(topic)) = (start, parsed.get("topic")) {
@@ -334,6 +280,12 @@ async fn begin(
         None => vec![parsed.get("topic").unwrap_or_default().to_owned()],
         Some(pattern) => {
             let pattern = regex_pattern::topics(pattern)?;
+            if is_classic {
+                // Topics that come later are read, too.
+                let subscribed = consumer.subscribe_pattern(pattern.as_str()).await;
+                return subscribed.map_err(failed);
+            }
+            // The coordinator would match the brokers' own topics as well.
             let admin = connect::admin(bootstrap, parsed)?;
             let topics = admin
                 .list_topics()
@@ -362,20 +314,21 @@ async fn print_all(
     mut formatter: Formatter,
     limits: Limits,
     commits: bool,
-) -> Result<u64, End> {
-    let mut stop = StopSignal::listen()
-        .map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))?;
-    let mut printed = 0_u64;
+    stop: &mut StopSignal,
+) -> (u64, Option<Stop>) {
+    let (mut printed, mut stopped) = (0_u64, None);
     let mut heard = Instant::now();
-    let mut done: Vec<(TopicPartition, i64)> = Vec::new();
-    let mut committed = Instant::now();
+    let mut commits = Commits::of(commits.then_some(consumer));
     while limits.records.is_none_or(|max| printed < max) {
         let wait = match limits.silence {
             Some(silence) => POLL.min((heard + silence).saturating_duration_since(Instant::now())),
             None => POLL,
         };
         let polled = tokio::select! {
-            () = stop.wait() => break,
+            by = stop.wait() => {
+                stopped = Some(by);
+                break;
+            }
             polled = consumer.poll(wait) => polled,
         };
         match polled {
@@ -387,13 +340,9 @@ async fn print_all(
                 let mut text = Vec::new();
                 for record in &records[..take] {
                     formatter.write(&mut text, record);
-                    let at = TopicPartition::new(record.topic.as_ref(), record.partition);
-                    match done.iter_mut().find(|(known, _)| *known == at) {
-                        Some((_, next)) => *next = record.offset + 1,
-                        None => done.push((at, record.offset + 1)),
-                    }
                 }
                 write_out(&text);
+                commits.note(&records[..take]);
                 printed += take as u64;
                 heard = Instant::now();
             }
@@ -420,28 +369,11 @@ async fn print_all(
             err("org.apache.kafka.common.errors.TimeoutException: null");
             break;
         }
-        if commits && committed.elapsed() >= COMMIT_EVERY {
-            commit(consumer, &mut done).await;
-            committed = Instant::now();
+        stopped = commits.in_time(stop).await;
+        if stopped.is_some() {
+            break;
         }
     }
-    if commits {
-        commit(consumer, &mut done).await;
-    }
-    Ok(printed)
-}
-
-/// Commits what was printed; partitions that others have by now are theirs to commit.
-async fn commit(consumer: &Consumer, done: &mut Vec<(TopicPartition, i64)>) {
-    if done.is_empty() {
-        return;
-    }
-    if let Err(error) = consumer.commit(done).await {
-        log(
-            "WARN",
-            format!("Offsets were not committed: {error}"),
-            CLASS,
-        );
-    }
-    done.clear();
+    stop.unless_again(commits.last()).await;
+    (printed, stopped)
 }

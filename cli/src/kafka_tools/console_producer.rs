@@ -21,6 +21,7 @@ use super::options::{Opt, Parsed, flag, maybe, value};
 use super::output::{End, err, log, out};
 use super::properties::{self, Properties};
 use super::{Misread, Tool, ended, required};
+use crate::stop::Stop;
 use lines::LineReader;
 
 pub(super) const TOOL: Tool = Tool {
@@ -120,59 +121,88 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
             error.to_string(),
         )
     })?;
-    let is_sync = parsed.has("sync");
+    let mut stop = super::signals()?;
+    let mut sending = Sending {
+        topic,
+        producer: &producer,
+        is_sync: parsed.has("sync"),
+        deliveries: VecDeque::new(),
+    };
     let mut lines = read_lines()?;
-    let mut deliveries: VecDeque<Sent> = VecDeque::new();
-    let mut number = 0_u64;
-    let mut failed = None;
-    while let Some(line) = lines.recv().await {
-        number += 1;
-        let parts = match reader.read(&line, number) {
-            Ok(parts) => parts,
-            Err(exception) => {
-                failed = Some(exception);
-                break;
-            }
-        };
-        let record = ProducerRecord {
-            key: parts.key.map(Into::into),
-            value: parts.value.map(Into::into),
-            headers: parts.headers,
-            ..ProducerRecord::new(topic.clone(), "")
-        };
-        let (key, value) = (
-            record.key.as_ref().map(bytes::Bytes::len),
-            record.value.as_ref().map(bytes::Bytes::len),
-        );
-        match producer.send(record).await {
-            Ok(delivery) => deliveries.push_back(Sent {
-                delivery,
-                key,
-                value,
-            }),
-            Err(error) => tell(&topic, (key, value), &of_send(&error)),
-        }
-        let behind = if is_sync { 0 } else { DELIVERIES_BEHIND };
-        if is_sync {
-            producer.flush().await;
-        }
-        while deliveries.len() > behind
-            && let Some(oldest) = deliveries.pop_front()
-        {
-            check(&topic, oldest).await;
-        }
-    }
-    producer.flush().await;
-    for sent in deliveries {
-        check(&topic, sent).await;
-    }
-    producer.close(CLOSE_TIMEOUT).await;
-    match failed {
-        Some(exception) => {
+    let (read, stopped) = tokio::select! {
+        read = sending.lines(&reader, &mut lines) => (read, None),
+        by = stop.wait() => (Ok(()), Some(by)),
+    };
+    // What was read is sent.
+    stop.unless_again(async {
+        sending.finish().await;
+        producer.close(CLOSE_TIMEOUT).await;
+    })
+    .await;
+    match read {
+        Err(exception) => {
             err(exception.to_string());
             Ok(1)
         }
-        None => Ok(0),
+        Ok(()) => Ok(stopped.map_or(0, Stop::exit_code)),
+    }
+}
+
+/// Lines on their way.
+struct Sending<'a> {
+    topic: Arc<str>,
+    producer: &'a Producer,
+    is_sync: bool,
+    deliveries: VecDeque<Sent>,
+}
+
+impl Sending<'_> {
+    /// Sends lines until there are no more.
+    async fn lines(
+        &mut self,
+        reader: &LineReader,
+        lines: &mut mpsc::Receiver<Vec<u8>>,
+    ) -> Result<(), Exception> {
+        let mut number = 0_u64;
+        while let Some(line) = lines.recv().await {
+            number += 1;
+            let parts = reader.read(&line, number)?;
+            let record = ProducerRecord {
+                key: parts.key.map(Into::into),
+                value: parts.value.map(Into::into),
+                headers: parts.headers,
+                ..ProducerRecord::new(self.topic.clone(), "")
+            };
+            let (key, value) = (
+                record.key.as_ref().map(bytes::Bytes::len),
+                record.value.as_ref().map(bytes::Bytes::len),
+            );
+            match self.producer.send(record).await {
+                Ok(delivery) => self.deliveries.push_back(Sent {
+                    delivery,
+                    key,
+                    value,
+                }),
+                Err(error) => tell(&self.topic, (key, value), &of_send(&error)),
+            }
+            if self.is_sync {
+                self.finish().await;
+            }
+            while self.deliveries.len() > DELIVERIES_BEHIND
+                && let Some(oldest) = self.deliveries.pop_front()
+            {
+                check(&self.topic, oldest).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is delivered.
+    async fn finish(&mut self) {
+        self.producer.flush().await;
+        while let Some(oldest) = self.deliveries.pop_front() {
+            check(&self.topic, oldest).await;
+        }
     }
 }
 

@@ -2,21 +2,25 @@
 //!
 //! Invariant: time until the first assignment counts as rebalance, the rest as fetching.
 
+mod date_format;
+
 use std::time::{Duration, Instant};
 
-use logway_client::{AutoOffsetReset, Consumer, ConsumerConfig, Polled};
+use logway_client::{AutoOffsetReset, ConsumeError, Consumer, ConsumerConfig, Polled};
 
 use super::connect::{self, CLUSTER};
 use super::exception::Exception;
-use super::options::{Opt, Parsed, flag, value};
+use super::options::{Opt, Parsed, flag, maybe, value};
 use super::output::{End, out};
 use super::properties::{self, Properties};
-use super::{Misread, Tool, ended, required};
+use super::{Misread, Tool, consumer_config, ended};
+use crate::progress::Progress;
+use date_format::DateFormat;
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-consumer-perf-test",
     options: &[&CLUSTER, &OPTIONS],
-    run: |parsed| Box::pin(run(parsed)),
+    run: |parsed| Box::pin(super::until_stopped(run(parsed))),
     ended,
     misread: Misread::Table,
 };
@@ -24,7 +28,7 @@ pub(super) const TOOL: Tool = Tool {
 const OPTIONS: [Opt; 18] = [
     value("broker-list", "The old name of --bootstrap-server."),
     value("topic", "Topic to read."),
-    value("include", "Not available yet."),
+    value("include", "A regular expression of topics to read."),
     value("num-records", "Records to read."),
     value("messages", "The old name of --num-records."),
     value("group", "Group to read as."),
@@ -39,9 +43,12 @@ const OPTIONS: [Opt; 18] = [
     ),
     value("consumer.config", "The old name of --command-config."),
     value("command-property", "A client setting, name=value."),
-    flag("print-metrics", "Without effect."),
+    flag(
+        "print-metrics",
+        "Without effect: this consumer counts nothing else.",
+    ),
     flag("show-detailed-stats", "A line each interval."),
-    value(
+    maybe(
         "timeout",
         "Milliseconds without a record after which it ends (10000).",
     ),
@@ -49,7 +56,7 @@ const OPTIONS: [Opt; 18] = [
     flag("hide-header", "No header line."),
     value(
         "date-format",
-        "Without effect: times are as the default has them.",
+        "How times are written, in the letters of Java (yyyy-MM-dd HH:mm:ss:SSS).",
     ),
     value("threads", "Without effect."),
 ];
@@ -57,6 +64,8 @@ const OPTIONS: [Opt; 18] = [
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 const TIMEOUT_MS: u64 = 10_000;
 const REPORT_MS: u64 = 5_000;
+/// How times are written, in the letters of Java.
+const TIMES: &str = "yyyy-MM-dd HH:mm:ss:SSS";
 const POLL: Duration = Duration::from_millis(100);
 
 /// What was read so far.
@@ -72,32 +81,15 @@ struct Plan {
     records: u64,
     silence: Duration,
     report: Option<Duration>,
+    times: DateFormat,
+    progress: Progress,
 }
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
-    let topic = required(parsed, "topic")?;
-    let number = |name: &str| parsed.number::<u64>(name).map_err(End::Usage);
-    if parsed.has("messages") {
-        out("Warning: --messages is deprecated. Use --num-records instead.");
-    }
-    let records = match number("num-records")? {
-        Some(records) => records,
-        None => number("messages")?.ok_or_else(|| {
-            End::Usage(
-                "Exactly one of the following arguments is required: [num-records], [messages]"
-                    .to_owned(),
-            )
-        })?,
-    };
+    let plan = plan(parsed)?;
     let bootstrap = connect::bootstrap(parsed)
         .or_else(|| parsed.get("broker-list").map(str::to_owned))
         .ok_or_else(|| End::Usage("Missing required argument \"[bootstrap-server]\"".to_owned()))?;
-    let every = Duration::from_millis(number("reporting-interval")?.unwrap_or(REPORT_MS));
-    let plan = Plan {
-        records,
-        silence: Duration::from_millis(number("timeout")?.unwrap_or(TIMEOUT_MS)),
-        report: parsed.has("show-detailed-stats").then_some(every),
-    };
     let consumer = Consumer::new(config(&bootstrap, parsed)?).map_err(|error| {
         Exception::new(
             "org.apache.kafka.common.config.ConfigException",
@@ -115,12 +107,21 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
              rebalance.time.ms, fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec"
         ));
     }
-    let (wall, begun) = (now(), Instant::now());
-    consumer.subscribe([topic]).await.map_err(|error| {
-        Exception::new("org.apache.kafka.common.KafkaException", error.to_string())
+    let (wall, begun) = (plan.times.now(), Instant::now());
+    let subscribed = match (parsed.get("topic"), parsed.get("include")) {
+        (None, Some(pattern)) => consumer.subscribe_pattern(pattern).await,
+        (topic, _) => consumer.subscribe(topic).await,
+    };
+    subscribed.map_err(|error| {
+        let class = match error {
+            ConsumeError::InvalidPattern { .. } => "java.util.regex.PatternSyntaxException",
+            _ => "org.apache.kafka.common.KafkaException",
+        };
+        Exception::new(class, error.to_string())
     })?;
     let read = read(&consumer, &plan, begun).await?;
     let elapsed = begun.elapsed();
+    plan.progress.finish();
     if read.records < plan.records {
         out(format!(
             "WARNING: Exiting before consuming the expected number of records: timeout ({} ms) \
@@ -131,12 +132,42 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
     if plan.report.is_none() {
         out(format!(
             "{wall}, {}, {}",
-            now(),
+            plan.times.now(),
             figures(read, read, elapsed, read.rebalance)
         ));
     }
     consumer.close().await;
     Ok(0)
+}
+
+fn plan(parsed: &Parsed) -> Result<Plan, End> {
+    for pair in [["topic", "include"], ["messages", "num-records"]] {
+        if parsed.has(pair[0]) == parsed.has(pair[1]) {
+            return Err(End::Usage(format!(
+                "Exactly one of the following arguments is required: [{}], [{}]",
+                pair[0], pair[1]
+            )));
+        }
+    }
+    if parsed.has("messages") {
+        out("Warning: --messages is deprecated. Use --num-records instead.");
+    }
+    let mut records = 0;
+    for name in ["num-records", "messages"] {
+        if let Some(wanted) = parsed.number::<i64>(name).map_err(End::Usage)? {
+            // Less than nothing is nothing.
+            records = u64::try_from(wanted).unwrap_or(0);
+        }
+    }
+    let number = |name: &str| parsed.number::<u64>(name).map_err(End::Usage);
+    let every = Duration::from_millis(number("reporting-interval")?.unwrap_or(REPORT_MS));
+    Ok(Plan {
+        records,
+        progress: parsed.bar(records),
+        silence: Duration::from_millis(number("timeout")?.unwrap_or(TIMEOUT_MS)),
+        report: parsed.has("show-detailed-stats").then_some(every),
+        times: DateFormat::of(parsed.get("date-format").unwrap_or(TIMES))?,
+    })
 }
 
 fn config(bootstrap: &str, parsed: &Parsed) -> Result<ConsumerConfig, Exception> {
@@ -145,16 +176,14 @@ fn config(bootstrap: &str, parsed: &Parsed) -> Result<ConsumerConfig, Exception>
         settings.extend(properties::read(path)?);
     }
     settings.extend(parsed.all("command-property").map(properties::pair));
-    let group = parsed.get("group").map(str::to_owned);
-    let mut config = ConsumerConfig {
-        client: properties::client(bootstrap, &settings, "perf-consumer-client")?,
-        group_id: Some(group.unwrap_or_else(|| format!("perf-consumer-{}", std::process::id()))),
-        auto_offset_reset: if parsed.has("from-latest") {
-            AutoOffsetReset::Latest
-        } else {
-            AutoOffsetReset::Earliest
-        },
-        ..ConsumerConfig::default()
+    let mut config = consumer_config::of(bootstrap, &settings, "perf-consumer-client")?;
+    let group = parsed.get("group").map(str::to_owned).or(config.group_id);
+    config.group_id =
+        Some(group.unwrap_or_else(|| format!("perf-consumer-{}", std::process::id())));
+    config.auto_offset_reset = if parsed.has("from-latest") {
+        AutoOffsetReset::Latest
+    } else {
+        AutoOffsetReset::Earliest
     };
     let size: Option<i32> = parsed.number("fetch-size").map_err(Exception::conversion)?;
     if let Some(size) = size {
@@ -176,6 +205,7 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
         match polled {
             Polled::Records(records) => {
                 read.records += records.len() as u64;
+                plan.progress.add(records.len() as u64);
                 let length =
                     |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
                 let bytes = records.iter().map(|r| length(&r.key) + length(&r.value));
@@ -200,11 +230,9 @@ async fn read(consumer: &Consumer, plan: &Plan, begun: Instant) -> Result<Read, 
                 bytes: read.bytes - before.bytes,
                 rebalance: read.rebalance - before.rebalance,
             };
-            out(format!(
-                "{}, 0, {}",
-                now(),
-                figures(read, part, reported.elapsed(), part.rebalance)
-            ));
+            let figures = figures(read, part, reported.elapsed(), part.rebalance);
+            let line = format!("{}, 0, {figures}", plan.times.now());
+            plan.progress.aside(|| out(line));
             (reported, before) = (Instant::now(), read);
         }
     }
@@ -228,10 +256,4 @@ fn figures(all: Read, part: Read, elapsed: Duration, rebalance: Duration) -> Str
         bytes / fetch_seconds,
         records / fetch_seconds
     )
-}
-
-fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%d %H:%M:%S:%3f")
-        .to_string()
 }

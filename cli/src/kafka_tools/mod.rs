@@ -9,6 +9,7 @@ mod configs;
 mod connect;
 mod console_consumer;
 mod console_producer;
+mod consumer_config;
 mod consumer_groups;
 mod consumer_perf;
 mod delete_records;
@@ -33,6 +34,8 @@ use std::process::ExitCode;
 
 pub(crate) use install::install;
 
+use crate::stop::StopSignal;
+use exception::Exception;
 use options::{EVERYWHERE, Opt, Parsed};
 use output::{End, err, out};
 
@@ -93,6 +96,15 @@ pub(crate) fn called_as(program: &OsStr) -> Option<&'static Tool> {
 
 /// Runs a tool to its end.
 pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
+    run_to_end(tool, args, false)
+}
+
+/// The same with a bar on the terminal, which the originals do not have.
+pub(crate) fn run_with_progress(tool: &Tool, args: &[String]) -> ExitCode {
+    run_to_end(tool, args, true)
+}
+
+fn run_to_end(tool: &Tool, args: &[String], progress: bool) -> ExitCode {
     let options: Vec<Opt> = tool
         .options
         .iter()
@@ -101,7 +113,10 @@ pub(crate) fn run(tool: &Tool, args: &[String]) -> ExitCode {
         .collect();
     let table = options::table(&options);
     let parsed = match options::parse(&options, args) {
-        Ok(parsed) => parsed,
+        Ok(mut parsed) => {
+            parsed.progress = progress;
+            parsed
+        }
         Err(message) => {
             let class = if message.ends_with("requires an argument") {
                 "OptionMissingRequiredArgumentException"
@@ -162,6 +177,20 @@ fn ended(end: End, table: &str) -> u8 {
     1
 }
 
+/// The signals that end a tool.
+fn signals() -> Result<StopSignal, Exception> {
+    StopSignal::listen().map_err(|e| Exception::new("java.lang.RuntimeException", e.to_string()))
+}
+
+/// Runs a tool that a signal ends at once.
+async fn until_stopped(run: impl Future<Output = Result<u8, End>>) -> Result<u8, End> {
+    let mut stop = signals()?;
+    tokio::select! {
+        done = run => done,
+        by = stop.wait() => Ok(by.exit_code()),
+    }
+}
+
 /// `Option "[a]" can't be used with option "[b]"`, if both were given.
 fn exclude(parsed: &Parsed, with: &str, others: &[&str]) -> Result<(), End> {
     let other = others.iter().find(|other| parsed.has(other));
@@ -179,3 +208,6 @@ fn required<'a>(parsed: &'a Parsed, name: &str) -> Result<&'a str, End> {
         .get(name)
         .ok_or_else(|| End::Usage(format!("Missing required argument \"[{name}]\"")))
 }
+
+#[cfg(test)]
+mod tests;

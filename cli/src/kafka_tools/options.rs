@@ -3,6 +3,8 @@
 //! Invariant: reading a command line asks nobody and ends nothing; what is wrong with it is an
 //! error in the words that scripts know.
 
+use crate::progress::{Progress, Unit};
+
 /// What may follow an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -49,6 +51,19 @@ pub(super) struct Parsed {
     given: Vec<(&'static str, Option<String>)>,
     /// Words that belong to no option.
     pub(super) rest: Vec<String>,
+    /// Whether to draw how far long work is.
+    pub(super) progress: bool,
+}
+
+impl Parsed {
+    /// A bar for so many records, if there is to be one.
+    pub(super) fn bar(&self, records: u64) -> Progress {
+        if self.progress {
+            Progress::beside_results(records, Unit::Records)
+        } else {
+            Progress::hidden()
+        }
+    }
 }
 
 impl Parsed {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use logway_client::{Delivery, Producer, ProducerRecord};
+use logway_client::{Delivery, Producer, ProducerRecord, Transaction};
 
 use super::console_producer::producer_config;
 use super::exception::Exception;
@@ -17,13 +17,14 @@ use super::options::{Opt, Parsed, flag, value};
 use super::output::{End, err, out};
 use super::properties::{self, Properties};
 use super::{Misread, Tool};
+use crate::progress::Progress;
 use figures::Figures;
 use payload::Payloads;
 
 pub(super) const TOOL: Tool = Tool {
     name: "kafka-producer-perf-test",
     options: &[&OPTIONS],
-    run: |parsed| Box::pin(run(parsed)),
+    run: |parsed| Box::pin(super::until_stopped(run(parsed))),
     ended,
     misread: Misread::Table,
 };
@@ -55,8 +56,15 @@ const OPTIONS: [Opt; 19] = [
         "print-metrics",
         "Print the producer's own counters at the end.",
     ),
-    value("transactional-id", "Not available yet."),
-    value("transaction-duration-ms", "Not available yet."),
+    value(
+        "transactional-id",
+        "Send in transactions, under this id; transactional.id as a setting does, too.",
+    ),
+    value(
+        "transaction-duration-ms",
+        "Milliseconds after which a transaction is committed and the next begins (3000); alone \
+         it makes an id up.",
+    ),
     value(
         "warmup-records",
         "Records to leave out of the steady figures.",
@@ -69,6 +77,7 @@ const OPTIONS: [Opt; 19] = [
 ];
 
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+const TRANSACTION_DURATION: Duration = Duration::from_secs(3);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Deliveries looked at behind the producer.
 const DELIVERIES_BEHIND: usize = 100_000;
@@ -94,43 +103,28 @@ struct Plan {
     per_second: f64,
     warmup: u64,
     report_every: Duration,
+    /// How long a transaction lasts, where there are some.
+    transaction: Option<Duration>,
+    progress: Progress,
 }
 
 async fn run(parsed: &Parsed) -> Result<u8, End> {
-    let missing = |name: &str| End::Usage(format!("argument --{name} is required"));
-    let number = |name: &str| parsed.number::<i64>(name).map_err(End::Usage);
-    let plan = Plan {
-        topic: parsed.get("topic").ok_or_else(|| missing("topic"))?.into(),
-        records: number("num-records")?
-            .and_then(|number| u64::try_from(number).ok())
-            .ok_or_else(|| missing("num-records"))?,
-        per_second: parsed
-            .number("throughput")
-            .map_err(End::Usage)?
-            .ok_or_else(|| missing("throughput"))?,
-        warmup: number("warmup-records")?
-            .and_then(|number| u64::try_from(number).ok())
-            .unwrap_or(0),
-        report_every: number("reporting-interval")?
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map_or(REPORT_EVERY, Duration::from_millis),
-    };
-    if parsed.has("transactional-id") {
-        return Err(End::Refused(
-            "--transactional-id: this tool sends no transactions yet".to_owned(),
-        ));
-    }
+    let mut plan = plan(parsed)?;
     let payloads = Payloads::of(parsed)?;
     let settings = settings(parsed)?;
     let bootstrap = super::connect::bootstrap(parsed)
         .or_else(|| properties::get(&settings, "bootstrap.servers").map(str::to_owned))
         .ok_or_else(|| missing("bootstrap-server"))?;
-    let config = producer_config(
+    let mut config = producer_config(
         &bootstrap,
         &settings,
         Duration::ZERO,
         "perf-producer-client",
     )?;
+    config.transactional_id = transactional_id(parsed, &settings);
+    if config.transactional_id.is_some() {
+        plan.transaction = plan.transaction.or(Some(TRANSACTION_DURATION));
+    }
     let producer = Producer::new(config).map_err(|error| {
         Exception::new(
             "org.apache.kafka.common.config.ConfigException",
@@ -144,6 +138,7 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
         ));
     }
     let (all, steady) = send(&producer, &plan, payloads).await?;
+    plan.progress.finish();
     out(all.summary(""));
     if let Some(steady) = steady {
         out(steady.summary(" steady state"));
@@ -153,6 +148,56 @@ async fn run(parsed: &Parsed) -> Result<u8, End> {
     }
     producer.close(CLOSE_TIMEOUT).await;
     Ok(0)
+}
+
+fn missing(name: &str) -> End {
+    End::Usage(format!("argument --{name} is required"))
+}
+
+fn plan(parsed: &Parsed) -> Result<Plan, End> {
+    let number = |name: &str| parsed.number::<i64>(name).map_err(End::Usage);
+    let above_zero = |name: &str| match number(name)? {
+        Some(number @ 1..) => Ok(u64::try_from(number).ok()),
+        Some(_) => Err(End::Usage(format!("--{name} should be greater than zero."))),
+        None => Ok(None),
+    };
+    let records = above_zero("num-records")?.ok_or_else(|| missing("num-records"))?;
+    let plan = Plan {
+        topic: parsed.get("topic").ok_or_else(|| missing("topic"))?.into(),
+        records,
+        progress: parsed.bar(records),
+        per_second: parsed
+            .number("throughput")
+            .map_err(End::Usage)?
+            .ok_or_else(|| missing("throughput"))?,
+        warmup: number("warmup-records")?
+            .and_then(|number| u64::try_from(number).ok())
+            .unwrap_or(0),
+        report_every: above_zero("reporting-interval")?.map_or(REPORT_EVERY, Duration::from_millis),
+        transaction: above_zero("transaction-duration-ms")?.map(Duration::from_millis),
+    };
+    if plan.warmup >= plan.records {
+        return Err(End::Usage(
+            "The value for --warmup-records must be strictly fewer than the number of records in \
+             the test, --num-records."
+                .to_owned(),
+        ));
+    }
+    Ok(plan)
+}
+
+/// The id to send transactions under, where the command line wants some.
+fn transactional_id(parsed: &Parsed, settings: &Properties) -> Option<String> {
+    let given = parsed.get("transactional-id");
+    let given = given.or_else(|| properties::get(settings, "transactional.id"));
+    let made_up = || {
+        parsed.has("transaction-duration-ms").then(|| {
+            let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let nanos = time.unwrap_or_default().as_nanos();
+            format!("performance-producer-{nanos:x}-{}", std::process::id())
+        })
+    };
+    given.map(str::to_owned).or_else(made_up)
 }
 
 fn settings(parsed: &Parsed) -> Result<Properties, End> {
@@ -189,77 +234,115 @@ struct Sent {
     bytes: usize,
 }
 
+/// How far a run is.
+struct Run<'a> {
+    producer: &'a Producer,
+    warmup: u64,
+    all: Figures,
+    steady: Option<Figures>,
+    window: Figures,
+    under_way: VecDeque<Sent>,
+}
+
+impl Run<'_> {
+    /// Takes what was acknowledged into the figures.
+    async fn settle(&mut self, to_end: bool) {
+        let (all, steady, window) = (&mut self.all, &mut self.steady, &mut self.window);
+        let warmup = self.warmup;
+        let note = |sent: &Sent, done: Instant| {
+            let latency = done.saturating_duration_since(sent.at);
+            all.add(latency, sent.bytes);
+            window.add(latency, sent.bytes);
+            if sent.number >= warmup
+                && let Some(steady) = steady
+            {
+                steady.add(latency, sent.bytes);
+            }
+        };
+        settle(&mut self.under_way, to_end, note).await;
+    }
+
+    /// Waits until everything is acknowledged.
+    async fn drain(&mut self) {
+        let producer = self.producer;
+        tokio::join!(producer.flush(), self.settle(true));
+    }
+
+    async fn commit(&mut self, transaction: Transaction) -> Result<(), End> {
+        self.drain().await;
+        transaction.commit().await.map_err(|error| failed(&error))
+    }
+}
+
 async fn send(
     producer: &Producer,
     plan: &Plan,
     mut payloads: Payloads,
 ) -> Result<(Figures, Option<Figures>), End> {
+    if plan.transaction.is_some() {
+        let ready = producer.init_transactions().await;
+        ready.map_err(|error| failed(&error))?;
+    }
     let begun = Instant::now();
-    let mut all = Figures::begin(begun);
-    let mut steady: Option<Figures> = None;
-    let mut window = Figures::begin(begun);
-    let mut under_way: VecDeque<Sent> = VecDeque::new();
+    let mut run = Run {
+        producer,
+        warmup: plan.warmup,
+        all: Figures::begin(begun),
+        steady: None,
+        window: Figures::begin(begun),
+        under_way: VecDeque::new(),
+    };
+    let mut transaction: Option<(Transaction, Instant)> = None;
     for number in 0..plan.records {
         if plan.warmup > 0 && number == plan.warmup {
-            steady = Some(Figures::begin(Instant::now()));
+            run.steady = Some(Figures::begin(Instant::now()));
         }
         if plan.per_second > 0.0 {
             let due = begun + Duration::from_secs_f64(number as f64 / plan.per_second);
+            // What is acknowledged meanwhile is noted when it is.
+            let _cut_off = tokio::time::timeout_at(due.into(), run.settle(true)).await;
             tokio::time::sleep_until(due.into()).await;
+        }
+        if plan.transaction.is_some() && transaction.is_none() {
+            let next = producer.begin_transaction().await;
+            transaction = Some((next.map_err(|error| failed(&error))?, Instant::now()));
         }
         let value = payloads.next(number);
         let (at, bytes) = (Instant::now(), value.len());
         let record = ProducerRecord::new(plan.topic.clone(), value);
-        let delivery = producer.send(record).await.map_err(|error| {
-            Exception::new("org.apache.kafka.common.KafkaException", error.to_string())
-        })?;
-        under_way.push_back(Sent {
+        let delivery = producer
+            .send(record)
+            .await
+            .map_err(|error| failed(&error))?;
+        run.under_way.push_back(Sent {
             delivery,
             at,
             number,
             bytes,
         });
-        settle(&mut under_way, false, |sent, done| {
-            note(
-                sent,
-                done,
-                plan.warmup,
-                (&mut all, &mut steady, &mut window),
-            );
-        })
-        .await;
-        if window.age() >= plan.report_every {
-            out(window.report());
-            window = Figures::begin(Instant::now());
+        plan.progress.add(1);
+        run.settle(false).await;
+        let is_over = |(_, since): &mut (Transaction, Instant)| {
+            let lasts = at.saturating_duration_since(*since);
+            plan.transaction.is_some_and(|limit| lasts >= limit)
+        };
+        if let Some((over, _)) = transaction.take_if(is_over) {
+            run.commit(over).await?;
+        }
+        if run.window.age() >= plan.report_every {
+            plan.progress.aside(|| out(run.window.report()));
+            run.window = Figures::begin(Instant::now());
         }
     }
-    producer.flush().await;
-    settle(&mut under_way, true, |sent, done| {
-        note(
-            sent,
-            done,
-            plan.warmup,
-            (&mut all, &mut steady, &mut window),
-        );
-    })
-    .await;
-    Ok((all, steady))
+    match transaction {
+        Some((last, _)) => run.commit(last).await?,
+        None => run.drain().await,
+    }
+    Ok((run.all, run.steady))
 }
 
-fn note(
-    sent: &Sent,
-    done: Instant,
-    warmup: u64,
-    (all, steady, window): (&mut Figures, &mut Option<Figures>, &mut Figures),
-) {
-    let latency = done.saturating_duration_since(sent.at);
-    all.add(latency, sent.bytes);
-    window.add(latency, sent.bytes);
-    if sent.number >= warmup
-        && let Some(steady) = steady
-    {
-        steady.add(latency, sent.bytes);
-    }
+fn failed(error: &dyn std::error::Error) -> End {
+    Exception::new("org.apache.kafka.common.KafkaException", error.to_string()).into()
 }
 
 /// Takes what was acknowledged off the front; all of it if `to_end`.

@@ -22,7 +22,7 @@ pub(super) const TOOL: Tool = Tool {
     misread: Misread::Class,
 };
 
-const OPTIONS: [Opt; 18] = [
+const OPTIONS: [Opt; 19] = [
     flag("list", "Names of all topics."),
     flag("create", "Make a topic."),
     flag("delete", "Delete topics."),
@@ -37,6 +37,7 @@ const OPTIONS: [Opt; 18] = [
         "config",
         "A setting of the new topic, name=value; may be repeated.",
     ),
+    value("delete-config", "Without effect, as since Kafka 4.0."),
     value("partitions", "Number of partitions."),
     value("replication-factor", "Copies of each partition."),
     value(
@@ -120,6 +121,12 @@ fn check(parsed: &Parsed) -> Result<(), End> {
             "Command must include exactly one action: --list, --describe, --create, --alter or --delete"
                 .to_owned(),
         ));
+    }
+    if parsed.has("delete-config") {
+        err(
+            "delete-config option is no longer supported and deprecated since version 4.0. The \
+             config will be fully removed in future releases.",
+        );
     }
     if parsed.get("bootstrap-server").is_none() && parsed.get("zookeeper").is_none() {
         return Ok(());

@@ -24,9 +24,16 @@ impl Broker {
     pub(crate) fn logway() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let address = free_address();
+        // As on the broker that was recorded: the first member of a group waits for nobody.
+        let config = folder.path().join("broker.toml");
+        let settings = format!(
+            "data_dir = {:?}\ngroup_initial_rebalance_delay_ms = 0\n",
+            folder.path().join("data")
+        );
+        std::fs::write(&config, settings).expect("a settings file");
         let child = Command::new(env!("CARGO_BIN_EXE_logway"))
-            .args(["broker", "--listen", &address, "--data-dir"])
-            .arg(folder.path().join("data"))
+            .args(["broker", "--listen", &address, "--config"])
+            .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

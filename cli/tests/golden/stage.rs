@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use logway_client::{ClientConfig, Producer, ProducerConfig, ProducerRecord};
+
 use crate::broker::Broker;
 use crate::transcript::{self, Step};
 
@@ -226,60 +228,89 @@ impl Stage {
 
     /// Waits until a group is stable with so many members.
     fn wait_for(&self, group: &str, members: usize) {
-        let end = Instant::now() + Duration::from_secs(60);
-        let line = format!(
-            "kafka-consumer-groups --bootstrap-server {} --describe --group {group} --state",
-            self.broker.address
-        );
-        let words = transcript::words(&line);
-        while Instant::now() < end {
-            let seen = self.finish(&words, "");
-            let row = seen.stdout.lines().find(|line| line.starts_with(group));
-            let cells: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
-            if let [.., "Stable", count] = cells[..]
-                && count.parse() == Ok(members)
-            {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        eprintln!("PREPARE group {group} is not stable with {members} members");
+        let args = format!("--describe --group {group} --state");
+        self.wait_until("kafka-consumer-groups", &args, |stdout| {
+            stdout.lines().any(|line| {
+                let cells: Vec<&str> = line.split_whitespace().collect();
+                matches!(cells[..], [.., "Stable", count] if count.parse() == Ok(members))
+            })
+        });
+    }
+
+    /// Waits until a group's members have committed the ends of so many partitions.
+    fn wait_until_read(&self, group: &str, partitions: usize) {
+        let args = format!("--describe --group {group} --offsets");
+        self.wait_until("kafka-consumer-groups", &args, |stdout| {
+            let lines = stdout.lines().filter(|line| line.starts_with(group));
+            let has_read = |line: &&str| line.split_whitespace().nth(5) == Some("0");
+            lines.filter(has_read).count() == partitions
+        });
     }
 
     /// Transactions as the transcript found them: one committed, one open.
     fn transactions(&mut self) {
-        let Some(script) = std::env::var_os("LOGWAY_KAFKA_PEER") else {
-            return;
-        };
-        for (id, duration, records) in [("done-1", 600_000, 50), ("open-1", 600_000, 1_000_000)] {
-            let mut command = Command::new(&script);
-            command
-                .args([
-                    "tool",
-                    "kafka-producer-perf-test",
-                    "--topic",
-                    "paid",
-                    "--record-size",
-                    "10",
-                ])
-                .args(["--num-records", &records.to_string(), "--throughput", "5"])
-                .args([
-                    "--transactional-id",
-                    id,
-                    "--bootstrap-server",
-                    &self.broker.address,
-                ])
-                .args(["--transaction-duration-ms", &duration.to_string()])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            let mut child = command.spawn().expect("a producer");
+        for (id, records) in [("done-1", 50), ("open-1", 1_000_000)] {
+            let line = format!(
+                "kafka-producer-perf-test --topic paid --record-size 10 --num-records {records} \
+                 --throughput 50 --transactional-id {id} --transaction-duration-ms 600000 \
+                 --bootstrap-server {}",
+                self.broker.address
+            );
             if id == "done-1" {
-                child.wait().expect("the producer ends");
-            } else {
-                self.members.push(child);
-                std::thread::sleep(Duration::from_secs(6));
+                self.finish(&transcript::words(&line), "");
+                continue;
             }
+            let mut command = self.command(&transcript::words(&line));
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            self.members.push(command.spawn().expect("a producer"));
+            self.wait_until("kafka-transactions", "list", |stdout| {
+                let mut lines = stdout.lines();
+                lines.any(|line| line.starts_with(id) && line.contains("Ongoing"))
+            });
         }
+    }
+
+    /// Runs a tool that only looks until it says what is waited for.
+    fn wait_until(&self, tool: &str, args: &str, is_it: impl Fn(&str) -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        let line = format!("{tool} --bootstrap-server {} {args}", self.broker.address);
+        let words = transcript::words(&line);
+        while Instant::now() < end {
+            if is_it(&self.finish(&words, "").stdout) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        eprintln!("PREPARE `{line}` does not say what is waited for");
+    }
+
+    /// Records of which those recorded as the latest of their partitions are it.
+    fn counted(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("a clock");
+        let now = i64::try_from(now.as_millis()).expect("this era");
+        let sent = runtime.block_on(async {
+            let producer = Producer::new(ProducerConfig {
+                client: ClientConfig::new([self.broker.address.as_str()]),
+                ..ProducerConfig::default()
+            })
+            .expect("a producer");
+            for (partition, records, latest) in [(0, 3, 2), (1, 5, 4), (2, 4, 2_i64)] {
+                for offset in 0..records {
+                    let mut record = ProducerRecord::new("counted", format!("value {offset}"));
+                    record.partition = Some(partition);
+                    record.timestamp = Some(now - (offset - latest).abs());
+                    let _in_close = producer.send(record).await.expect("room");
+                }
+            }
+            producer.close(Duration::from_secs(60)).await
+        });
+        assert_eq!(sent, 0, "records were not delivered");
     }
 
     /// Makes the state that the recorded command found.
@@ -307,16 +338,19 @@ impl Stage {
                         "--command-property group.protocol=consumer",
                     ),
                 ] {
-                    self.reset(group, "orders", "--to-latest");
                     self.member(group, client, more);
                 }
                 self.wait_for("active-group", 2);
+                // With the epochs of the records they read.
+                for group in ["active-group", "next-gen"] {
+                    self.wait_until_read(group, 3);
+                }
             }
             ("05-reset-offsets", 0) => self.reset("billing", "orders", "--to-latest"),
             ("06-configs", 0) => self.topic("orders", 3),
             ("07-get-offsets", 0) => {
                 self.topic("counted", 3);
-                self.keyed("counted", 12);
+                self.counted();
             }
             ("09-transactions", 0) => self.topic("paid", 1),
             ("09-transactions", 1) => self.keyed("paid", 3),

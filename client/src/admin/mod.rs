@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub use cluster::{Broker, ClusterDescription};
 pub use configs::{ConfigEntry, ConfigResource, ConfigSource};
 pub use groups::{GroupDescription, GroupListing, MemberDescription};
-pub use offsets::{CommittedOffset, ListedOffset, OffsetSpec};
+pub use offsets::{ListedOffset, OffsetSpec};
 pub use request::{Coordinator, Destination};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing};
 

@@ -10,6 +10,7 @@ use super::{Admin, Results, rejected};
 
 use crate::config::IsolationLevel;
 use crate::consumer::lookup::{self, Committer, EARLIEST, LATEST, Listed};
+use crate::consumer::{OffsetAndMetadata, with_metadata};
 use crate::coordinator::{Coordinator, Failure};
 use crate::error::AdminError;
 use crate::topic::TopicPartition;
@@ -39,17 +40,6 @@ pub struct ListedOffset {
     pub timestamp: i64,
     /// The record's leader epoch; -1 where the broker does not say.
     pub leader_epoch: i32,
-}
-
-/// What a group committed for a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// Offset of the next record to read.
-    pub offset: i64,
-    /// Leader epoch of the record before; -1 where unknown.
-    pub leader_epoch: i32,
-    /// What the member wrote beside it.
-    pub metadata: String,
 }
 
 impl OffsetSpec {
@@ -186,14 +176,14 @@ impl Admin {
         }
     }
 
-    /// All offsets that a group committed.
+    /// All offsets that a group committed, with what its members left beside them.
     ///
     /// # Errors
     /// The cluster refuses or does not answer.
     pub async fn group_offsets(
         &self,
         group: &str,
-    ) -> Result<Vec<(TopicPartition, CommittedOffset)>, AdminError> {
+    ) -> Result<Vec<(TopicPartition, OffsetAndMetadata)>, AdminError> {
         let coordinator = Coordinator::new(self.cluster.clone(), group.into());
         let committed = self
             .retry("list offsets of group", group, || {
@@ -203,35 +193,26 @@ impl Admin {
         let mut offsets: Vec<_> = committed
             .into_iter()
             .filter(|committed| committed.code == ErrorCode::None && committed.offset >= 0)
-            .map(|committed| {
-                let (offset, leader_epoch) = (committed.offset, committed.leader_epoch);
-                let metadata = committed.metadata.unwrap_or_default();
-                (
-                    committed.partition,
-                    CommittedOffset {
-                        offset,
-                        leader_epoch,
-                        metadata,
-                    },
-                )
-            })
+            .map(|committed| (committed.partition.clone(), committed.kept()))
             .collect();
         offsets.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(offsets)
     }
 
-    /// Sets offsets of a group, which must have no active member.
+    /// Sets offsets of a group, which must have no active member; an `i64` or an
+    /// [`OffsetAndMetadata`] each.
     ///
     /// # Errors
     /// No broker answers; refusals are in the results.
-    pub async fn alter_group_offsets(
+    pub async fn alter_group_offsets<O: Into<OffsetAndMetadata> + Clone>(
         &self,
         group: &str,
-        offsets: &[(TopicPartition, i64)],
+        offsets: &[(TopicPartition, O)],
     ) -> Result<Results<TopicPartition, ()>, AdminError> {
         let coordinator = Coordinator::new(self.cluster.clone(), group.into());
         let timeout = self.cluster.config().request_timeout;
         let operation = "alter offsets of group";
+        let offsets = &with_metadata(offsets);
         let nobody = Committer::nobody();
         let results = self
             .retry(operation, group, || async {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Shared;
-use super::fetched::{Chunk, Reading, end_of};
+use super::fetched::{Chunk, Position, Reading, end_of};
 use super::fetcher::{Asked, Done};
 use super::lookup::{Committed, Listed};
 use super::record::{Start, Watermarks};
@@ -154,7 +154,8 @@ impl Shared {
             partition.place = Place::Unknown(Start::End);
         } else {
             partition.place = Place::At(listed.offset);
-            partition.position = Some(listed.offset);
+            // The epoch of the record before is not known, as with Java's consumer.
+            partition.position = Some(Position::at(listed.offset));
         }
     }
 
@@ -164,16 +165,19 @@ impl Shared {
         {
             return self.refused(asked, committed.code);
         }
-        let offset = committed.map_or(-1, |committed| committed.offset);
+        let committed = committed.filter(|committed| committed.offset >= 0);
         let mut state = self.state.lock();
         let Some(partition) = state.current(&asked.partition, asked.epoch) else {
             return;
         };
         partition.busy = false;
         partition.failures = 0;
-        if offset >= 0 {
-            partition.place = Place::At(offset);
-            partition.position = Some(offset);
+        if let Some(committed) = committed {
+            partition.place = Place::At(committed.offset);
+            partition.position = Some(Position {
+                offset: committed.offset,
+                leader_epoch: committed.leader_epoch,
+            });
         } else {
             let error = ConsumeError::NoOffset {
                 partition: asked.partition.clone(),

@@ -10,6 +10,7 @@ use logway_protocol::error_code::ErrorCode;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::fetched::Position;
 use super::lookup::{self, Committer};
 use super::state::Mode;
 use super::{Consumer, Shared};
@@ -22,18 +23,109 @@ use crate::topic::TopicPartition;
 /// Longest that an automatic commit holds up a rebalance or a close.
 const LAST_COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// An offset as a group commits it, and what the group keeps beside it.
+///
+/// An `i64` becomes one with nothing beside it, so offsets alone can be committed, too.
+///
+/// ```
+/// use logway_client::OffsetAndMetadata;
+///
+/// let done = OffsetAndMetadata::new(42).with_metadata("imported up to line 1042");
+/// assert_eq!((done.offset, done.leader_epoch), (42, None));
+/// assert_eq!(OffsetAndMetadata::from(42), OffsetAndMetadata::new(42));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetAndMetadata {
+    /// Offset of the next record to read.
+    pub offset: i64,
+    /// Leader epoch of the record before it, which tells a log that was cut off from one that
+    /// was not (KIP-320); nothing where it is not known.
+    pub leader_epoch: Option<i32>,
+    /// Text of the member's own, empty where it has nothing to say. Brokers refuse more than
+    /// `offset.metadata.max.bytes`, 4096 by default.
+    pub metadata: String,
+}
+
+impl OffsetAndMetadata {
+    /// An offset with nothing beside it.
+    pub fn new(offset: i64) -> Self {
+        Self {
+            offset,
+            leader_epoch: None,
+            metadata: String::new(),
+        }
+    }
+
+    /// The same with this text beside it.
+    #[must_use]
+    pub fn with_metadata(self, metadata: impl Into<String>) -> Self {
+        let metadata = metadata.into();
+        Self { metadata, ..self }
+    }
+}
+
+impl From<i64> for OffsetAndMetadata {
+    fn from(offset: i64) -> Self {
+        Self::new(offset)
+    }
+}
+
+impl From<Position> for OffsetAndMetadata {
+    fn from(position: Position) -> Self {
+        Self {
+            leader_epoch: position.leader_epoch,
+            ..Self::new(position.offset)
+        }
+    }
+}
+
+/// What callers give, with everything that may be beside it.
+pub(crate) fn with_metadata<O: Into<OffsetAndMetadata> + Clone>(
+    offsets: &[(TopicPartition, O)],
+) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    let whole =
+        |(partition, offset): &(TopicPartition, O)| (partition.clone(), offset.clone().into());
+    offsets.iter().map(whole).collect()
+}
+
 impl Consumer {
-    /// Commits offsets for the group; an offset is that of the next record to read.
+    /// Commits offsets for the group; an offset is that of the next record to read, an `i64` or
+    /// an [`OffsetAndMetadata`].
+    ///
+    /// ```no_run
+    /// # async fn example(consumer: &logway_client::Consumer) -> Result<(), Box<dyn std::error::Error>> {
+    /// use logway_client::{Polled, next_offsets};
+    /// use std::time::Duration;
+    ///
+    /// if let Polled::Records(records) = consumer.poll(Duration::from_secs(1)).await? {
+    ///     // The offset after each partition's last record, with its leader epoch.
+    ///     let mut done = next_offsets(&records);
+    ///     for (_, offset) in &mut done {
+    ///         offset.metadata = "written to /srv/archive".to_owned();
+    ///     }
+    ///     consumer.commit(&done).await?;
+    ///     // Whoever reads the partition next can ask what its predecessor left.
+    ///     for (partition, committed) in consumer.committed(&consumer.assignment()).await? {
+    ///         if let Some(committed) = committed {
+    ///             println!("{partition} from {}: {}", committed.offset, committed.metadata);
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The offsets are not committed, see [`CommitError`]; with [`CommitError::Lost`] others may
     /// work on the partitions already.
-    pub async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
-        self.shared.commit(offsets).await
+    pub async fn commit<O: Into<OffsetAndMetadata> + Clone>(
+        &self,
+        offsets: &[(TopicPartition, O)],
+    ) -> Result<(), CommitError> {
+        self.shared.commit(&with_metadata(offsets)).await
     }
 
-    /// Commits the positions of all partitions read at present: everything handed out counts as
-    /// done.
+    /// Commits the positions of all partitions read at present, with the leader epochs of the
+    /// records before them: everything handed out counts as done.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -42,14 +134,14 @@ impl Consumer {
         self.shared.commit(&positions).await
     }
 
-    /// The group's committed offsets; nothing where there is none.
+    /// The group's committed offsets with what is kept beside them; nothing where there is none.
     ///
     /// # Errors
     /// They cannot be read, see [`OffsetsError`].
     pub async fn committed(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<i64>)>, OffsetsError> {
+    ) -> Result<Vec<(TopicPartition, Option<OffsetAndMetadata>)>, OffsetsError> {
         self.shared.committed(partitions).await
     }
 
@@ -143,7 +235,10 @@ impl Shared {
         }
     }
 
-    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), CommitError> {
+    async fn commit(
+        &self,
+        offsets: &[(TopicPartition, OffsetAndMetadata)],
+    ) -> Result<(), CommitError> {
         let coordinator = self.coordinator.as_ref().ok_or(CommitError::NoGroup)?;
         if offsets.is_empty() {
             return Ok(());
@@ -194,7 +289,7 @@ impl Shared {
     async fn committed(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<i64>)>, OffsetsError> {
+    ) -> Result<Vec<(TopicPartition, Option<OffsetAndMetadata>)>, OffsetsError> {
         let coordinator = self.coordinator.as_ref().ok_or(OffsetsError::NoGroup)?;
         let isolation = self.config.isolation_level;
         let found = read(
@@ -209,8 +304,8 @@ impl Shared {
                 .iter()
                 .find(|committed| committed.partition == *partition);
             committed
-                .map(|committed| committed.offset)
-                .filter(|offset| *offset >= 0)
+                .filter(|committed| committed.offset >= 0)
+                .map(lookup::Committed::kept)
         };
         Ok(partitions
             .iter()

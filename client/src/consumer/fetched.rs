@@ -18,6 +18,16 @@ use crate::config::IsolationLevel;
 use crate::consumer::record::ConsumerRecord;
 use crate::topic::TopicPartition;
 
+/// Where a partition was read up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Offset of the next record.
+    pub(crate) offset: i64,
+    /// Leader epoch of the batch read last (KIP-320); nothing before the first, or where batches
+    /// carry none.
+    pub(crate) leader_epoch: Option<i32>,
+}
+
 /// Batches of one partition from one fetch, partly handed out perhaps.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -26,8 +36,8 @@ pub(crate) struct Chunk {
     pub(crate) epoch: u64,
     /// Bytes it holds of the consumer's buffer.
     pub(crate) bytes: usize,
-    /// Offset of the next record to hand out.
-    pub(crate) position: i64,
+    /// The next record to hand out.
+    pub(crate) position: Position,
     batches: Batches,
     current: Option<Current>,
     aborted: Option<Aborted>,
@@ -39,6 +49,7 @@ struct Current {
     records: Records,
     timestamp_type: TimestampType,
     next_offset: i64,
+    leader_epoch: Option<i32>,
 }
 
 /// The aborted transactions that matter for these batches (KIP-98).
@@ -61,7 +72,7 @@ pub(crate) struct Reading {
 impl Chunk {
     /// The batches of one answer, for reading from `position` on.
     pub(crate) fn new(
-        (partition, epoch, position): (TopicPartition, u64, i64),
+        (partition, epoch, offset): (TopicPartition, u64, i64),
         bytes: &Bytes,
         aborted: Option<Vec<AbortedTransaction>>,
         reading: Reading,
@@ -78,7 +89,7 @@ impl Chunk {
             partition,
             epoch,
             bytes: bytes.len(),
-            position,
+            position: Position::at(offset),
             batches: split_batches(bytes),
             current: None,
             aborted,
@@ -103,14 +114,18 @@ impl Chunk {
             match current.records.next() {
                 Some(record) => {
                     let record = record?;
-                    if record.offset < self.position {
+                    if record.offset < self.position.offset {
                         continue;
                     }
-                    self.position = record.offset + 1;
+                    self.position = Position {
+                        offset: record.offset + 1,
+                        leader_epoch: current.leader_epoch,
+                    };
                     out.push(ConsumerRecord {
                         topic: Arc::clone(&self.partition.topic),
                         partition: self.partition.partition,
                         offset: record.offset,
+                        leader_epoch: current.leader_epoch,
                         timestamp: record.timestamp,
                         timestamp_type: current.timestamp_type,
                         key: record.key,
@@ -120,7 +135,8 @@ impl Chunk {
                 }
                 None => {
                     // Compaction may have removed the last records of a batch.
-                    self.position = self.position.max(current.next_offset);
+                    let (end, epoch) = (current.next_offset, current.leader_epoch);
+                    self.position.advance(end, epoch);
                     self.current = None;
                 }
             }
@@ -137,7 +153,7 @@ impl Chunk {
                 Err(BatchError::Truncated { .. }) => return Ok(false),
                 Err(error) => return Err(error),
             };
-            if header.next_offset() <= self.position {
+            if header.next_offset() <= self.position.offset {
                 if let Some(aborted) = &mut self.aborted {
                     aborted.skips(&header, &bytes)?;
                 }
@@ -149,18 +165,45 @@ impl Chunk {
                 None => header.is_control(),
             };
             if skipped {
-                self.position = self.position.max(header.next_offset());
+                self.position
+                    .advance(header.next_offset(), leader_epoch_of(&header));
                 continue;
             }
             self.current = Some(Current {
                 records: records(&bytes, self.limit)?,
                 timestamp_type: header.timestamp_type(),
                 next_offset: header.next_offset(),
+                leader_epoch: leader_epoch_of(&header),
             });
             return Ok(true);
         }
         Ok(false)
     }
+}
+
+impl Position {
+    /// At an offset of which nothing more is known.
+    pub(crate) fn at(offset: i64) -> Self {
+        Self {
+            offset,
+            leader_epoch: None,
+        }
+    }
+
+    /// Goes over a batch that ends before `end`.
+    fn advance(&mut self, end: i64, leader_epoch: Option<i32>) {
+        if end > self.offset {
+            *self = Self {
+                offset: end,
+                leader_epoch,
+            };
+        }
+    }
+}
+
+fn leader_epoch_of(header: &BatchHeader) -> Option<i32> {
+    let epoch = header.partition_leader_epoch;
+    (epoch >= 0).then_some(epoch)
 }
 
 impl Aborted {

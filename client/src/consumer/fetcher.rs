@@ -202,7 +202,7 @@ impl Fetcher {
             let none = Committed {
                 partition: TopicPartition::new("", 0),
                 offset: -1,
-                leader_epoch: -1,
+                leader_epoch: None,
                 metadata: None,
                 code: ErrorCode::None,
             };

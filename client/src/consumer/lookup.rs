@@ -18,6 +18,7 @@ use logway_protocol::message::offset_fetch::{
     OffsetFetchResponse,
 };
 
+use super::commit::OffsetAndMetadata;
 use crate::cluster::{Cluster, Lane};
 use crate::config::IsolationLevel;
 use crate::coordinator::{Coordinator, Failure};
@@ -52,9 +53,20 @@ pub(crate) struct Committed {
     pub(crate) partition: TopicPartition,
     /// -1 where there is none.
     pub(crate) offset: i64,
-    pub(crate) leader_epoch: i32,
+    pub(crate) leader_epoch: Option<i32>,
     pub(crate) metadata: Option<String>,
     pub(crate) code: ErrorCode,
+}
+
+impl Committed {
+    /// As callers see it, where there is something.
+    pub(crate) fn kept(&self) -> OffsetAndMetadata {
+        OffsetAndMetadata {
+            offset: self.offset,
+            leader_epoch: self.leader_epoch,
+            metadata: self.metadata.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// A member as a commit names it.
@@ -206,6 +218,11 @@ pub(crate) async fn committed(
     answer
 }
 
+/// A leader epoch, where the coordinator knows one.
+fn known_epoch(epoch: i32) -> Option<i32> {
+    (epoch >= 0).then_some(epoch)
+}
+
 fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Failure> {
     ErrorCode::check(response.error_code).map_err(Failure::Code)?;
     let mut committed = Vec::new();
@@ -214,7 +231,7 @@ fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Fail
         committed.extend(topic.partitions.iter().map(|p| Committed {
             partition: TopicPartition::new(name.clone(), p.partition_index),
             offset: p.committed_offset,
-            leader_epoch: p.committed_leader_epoch,
+            leader_epoch: known_epoch(p.committed_leader_epoch),
             metadata: p.metadata.as_ref().map(ToString::to_string),
             code: ErrorCode::from_code(p.error_code),
         }));
@@ -226,7 +243,7 @@ fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Fail
             committed.extend(topic.partitions.iter().map(|p| Committed {
                 partition: TopicPartition::new(name.clone(), p.partition_index),
                 offset: p.committed_offset,
-                leader_epoch: p.committed_leader_epoch,
+                leader_epoch: known_epoch(p.committed_leader_epoch),
                 metadata: p.metadata.as_ref().map(ToString::to_string),
                 code: ErrorCode::from_code(p.error_code),
             }));
@@ -239,14 +256,15 @@ fn read_committed(response: &OffsetFetchResponse) -> Result<Vec<Committed>, Fail
 pub(crate) async fn commit(
     coordinator: &Coordinator,
     committer: &Committer,
-    offsets: &[(TopicPartition, i64)],
+    offsets: &[(TopicPartition, OffsetAndMetadata)],
     timeout: std::time::Duration,
 ) -> Result<Vec<(TopicPartition, ErrorCode)>, Failure> {
     let topics = by_topic(offsets.iter().map(|(partition, offset)| {
         let committed = OffsetCommitRequestPartition {
             partition_index: partition.partition,
-            committed_offset: *offset,
-            ..Default::default()
+            committed_offset: offset.offset,
+            committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
+            committed_metadata: Some(offset.metadata.as_str().into()),
         };
         (partition.topic.clone(), committed)
     }));

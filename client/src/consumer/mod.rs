@@ -25,6 +25,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+pub use commit::OffsetAndMetadata;
+pub(crate) use commit::with_metadata;
 pub use offsets::OffsetAndTimestamp;
 pub use record::{ConsumerRecord, GroupMetadata, Polled, Start, Watermarks, next_offsets};
 pub(crate) use subscription::decode_assignment;
@@ -261,7 +263,7 @@ impl Consumer {
                 Ok(true) => state.return_chunk(chunk),
                 Ok(false) => {}
                 Err(source) => {
-                    let (source, offset) = (Arc::new(source), chunk.position);
+                    let (source, offset) = (Arc::new(source), chunk.position.offset);
                     let error = ConsumeError::Corrupt {
                         partition: partition.clone(),
                         offset,
@@ -335,7 +337,8 @@ impl Consumer {
 
     /// Offset of the next record that `poll` will hand out; nothing while it is being looked up.
     pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
-        self.shared.state.lock().partitions.get(partition)?.position
+        let state = self.shared.state.lock();
+        Some(state.partitions.get(partition)?.position?.offset)
     }
 
     /// Ends of the partition's log as last seen by a fetch.
@@ -359,7 +362,7 @@ impl Consumer {
             IsolationLevel::ReadUncommitted => watermarks.high,
             IsolationLevel::ReadCommitted => watermarks.last_stable,
         };
-        Some((end - partition.position?).max(0))
+        Some((end - partition.position?.offset).max(0))
     }
 
     /// This member as the coordinator knows it, for

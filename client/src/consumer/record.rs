@@ -9,6 +9,7 @@ use bytes::Bytes;
 use logway_protocol::batch::TimestampType;
 use logway_protocol::record::RecordHeader;
 
+use super::commit::OffsetAndMetadata;
 use crate::topic::TopicPartition;
 
 /// One record read from a partition.
@@ -20,6 +21,8 @@ pub struct ConsumerRecord {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
+    /// Epoch of the leader that took its batch (KIP-101); nothing where the batch does not say.
+    pub leader_epoch: Option<i32>,
     /// Milliseconds since 1970.
     pub timestamp: i64,
     /// Whose clock that was.
@@ -32,23 +35,28 @@ pub struct ConsumerRecord {
     pub headers: Vec<RecordHeader>,
 }
 
-/// Where to go on once these records are done: the offset after the last of each partition, for
+/// Where to go on once these records are done: the offset after the last of each partition with
+/// its leader epoch, for
 /// [`Consumer::commit`](crate::Consumer::commit) or
 /// [`Transaction::send_offsets`](crate::Transaction::send_offsets).
 pub fn next_offsets<'a>(
     records: impl IntoIterator<Item = &'a ConsumerRecord>,
-) -> Vec<(TopicPartition, i64)> {
-    let mut next: Vec<(TopicPartition, i64)> = Vec::new();
+) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+    let mut next: Vec<(TopicPartition, OffsetAndMetadata)> = Vec::new();
     for record in records {
         // Records of one partition come together.
         let last = next.iter_mut().rev().find(|(partition, _)| {
             partition.partition == record.partition && partition.topic == record.topic
         });
+        let after = OffsetAndMetadata {
+            leader_epoch: record.leader_epoch,
+            ..OffsetAndMetadata::new(record.offset + 1)
+        };
         match last {
-            Some((_, offset)) => *offset = record.offset + 1,
+            Some((_, offset)) => *offset = after,
             None => next.push((
                 TopicPartition::new(record.topic.clone(), record.partition),
-                record.offset + 1,
+                after,
             )),
         }
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::fetched::Chunk;
+use super::commit::OffsetAndMetadata;
+use super::fetched::{Chunk, Position};
 use super::record::{GroupMetadata, Polled, Start, Watermarks};
 use crate::config::AutoOffsetReset;
 use crate::error::ConsumeError;
@@ -49,7 +50,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) place: Place,
-    pub(crate) position: Option<i64>,
+    pub(crate) position: Option<Position>,
     pub(crate) epoch: u64,
     /// Number of the assignment that gave it; unlike the epoch it outlives a seek.
     pub(crate) assigned: u64,
@@ -164,7 +165,10 @@ impl State {
             .position
             .filter(|_| matches!(state.place, Place::At(_)))
         {
-            self.seek(partition, Start::Offset(position));
+            self.seek(partition, Start::Offset(position.offset));
+            if let Some(state) = self.partitions.get_mut(partition) {
+                state.position = Some(position);
+            }
         }
     }
 
@@ -222,11 +226,14 @@ impl State {
         &mut self,
         partition: &TopicPartition,
         epoch: u64,
-        position: i64,
+        position: Position,
     ) -> bool {
         match self.current(partition, epoch) {
             Some(state) if state.hold == Hold::None => {
-                state.position = Some(position);
+                // A chunk that brought nothing knows no epoch.
+                if state.position.map(|known| known.offset) != Some(position.offset) {
+                    state.position = Some(position);
+                }
                 true
             }
             _ => false,
@@ -430,7 +437,7 @@ impl State {
     }
 
     /// Who gave these partitions to this consumer, to notice that they were given away meanwhile.
-    pub(crate) fn assigned(&self, offsets: &[(TopicPartition, i64)]) -> Vec<Option<u64>> {
+    pub(crate) fn assigned<O>(&self, offsets: &[(TopicPartition, O)]) -> Vec<Option<u64>> {
         let number = |partition| self.partitions.get(partition).map(|state| state.assigned);
         offsets
             .iter()
@@ -439,11 +446,11 @@ impl State {
     }
 
     /// The offsets of next records, as far as known.
-    pub(crate) fn positions(&self) -> Vec<(TopicPartition, i64)> {
-        self.partitions
-            .iter()
-            .filter_map(|(partition, state)| Some((partition.clone(), state.position?)))
-            .collect()
+    pub(crate) fn positions(&self) -> Vec<(TopicPartition, OffsetAndMetadata)> {
+        let known = |(partition, state): (&TopicPartition, &Partition)| {
+            Some((partition.clone(), state.position?.into()))
+        };
+        self.partitions.iter().filter_map(known).collect()
     }
 
     /// Everything about the group goes.
@@ -457,9 +464,9 @@ impl State {
     }
 }
 
-fn begin(start: Start) -> (Place, Option<i64>) {
+fn begin(start: Start) -> (Place, Option<Position>) {
     match start {
-        Start::Offset(offset) => (Place::At(offset), Some(offset)),
+        Start::Offset(offset) => (Place::At(offset), Some(Position::at(offset))),
         start => (Place::Unknown(start), None),
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Delivery, Producer, ProducerRecord, Shared};
-use crate::consumer::GroupMetadata;
+use crate::consumer::{GroupMetadata, OffsetAndMetadata, with_metadata};
 use crate::coordinator::Coordinator;
 use crate::error::{DeliveryError, SendError, TransactionError};
 use crate::topic::TopicPartition;
@@ -233,14 +233,15 @@ impl Transaction {
     /// Commits a group's offsets with the transaction: they hold once it commits (KIP-447). Take
     /// `group` from [`Consumer::group_metadata`](crate::Consumer::group_metadata) after the poll
     /// that gave the records, so that a consumer that lost its partitions is found out. An offset
-    /// is that of the next record to read.
+    /// is that of the next record to read, an `i64` or an [`OffsetAndMetadata`]:
+    /// [`next_offsets`](crate::next_offsets) makes them from the records.
     ///
     /// # Errors
     /// See [`TransactionError`]; with an abortable one the consumer's records have to be read
     /// again from the committed offsets.
-    pub async fn send_offsets(
+    pub async fn send_offsets<O: Into<OffsetAndMetadata> + Clone>(
         &self,
-        offsets: &[(TopicPartition, i64)],
+        offsets: &[(TopicPartition, O)],
         group: &GroupMetadata,
     ) -> Result<(), TransactionError> {
         let transactional = self.producer.transactional()?;
@@ -249,7 +250,7 @@ impl Transaction {
         }
         let given = Offsets {
             group: group.clone(),
-            offsets: offsets.to_vec(),
+            offsets: with_metadata(offsets),
         };
         let given = transactional.change(|engine| engine.add_offsets(self.number, given))?;
         let limit = self.producer.shared().config.max_block;

@@ -357,7 +357,7 @@ async fn commits_carry_the_epoch_and_the_next_member_goes_on() {
         .committed(std::slice::from_ref(&partition))
         .await
         .unwrap();
-    assert_eq!(committed[0].1, Some(15));
+    assert_eq!(committed[0].1, Some(15.into()));
     first.close().await;
     let second = Consumer::new(modern(&client, &group)).unwrap();
     second.subscribe([topic.as_str()]).await.unwrap();

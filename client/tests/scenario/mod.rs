@@ -9,6 +9,7 @@ use logway_client::{ClientConfig, ConsumerRecord, Producer, ProducerConfig, Prod
 mod admin;
 mod consume;
 mod groups;
+mod offsets;
 mod produce;
 mod transactions;
 

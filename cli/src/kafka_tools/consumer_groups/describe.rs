@@ -1,6 +1,6 @@
 //! `--describe`: offsets, members and states of groups.
 
-use logway_client::{Admin, CommittedOffset, Destination, OffsetSpec, TopicPartition};
+use logway_client::{Admin, Destination, OffsetAndMetadata, OffsetSpec, TopicPartition};
 use logway_protocol::message::consumer_group_describe::{
     Assignment, ConsumerGroupDescribeRequest, DescribedGroup,
 };
@@ -214,7 +214,7 @@ async fn offsets(
         .collect();
     let ends = admin.list_offsets(&wanted).await.map_err(failed)?;
     let rows = places.iter().zip(ends).map(|((at, member), (_, end))| {
-        let current: Option<&CommittedOffset> = committed
+        let current: Option<&OffsetAndMetadata> = committed
             .iter()
             .find(|(known, _)| known == at)
             .map(|(_, committed)| committed);
@@ -226,10 +226,7 @@ async fn offsets(
             at.partition.to_string(),
         ];
         if verbose {
-            let epoch = current
-                .map(|current| current.leader_epoch)
-                .filter(|epoch| *epoch >= 0);
-            row.push(or_dash(epoch));
+            row.push(or_dash(current.and_then(|current| current.leader_epoch)));
         }
         row.extend([
             or_dash(offset),

@@ -1,13 +1,13 @@
 //! Records come out of batches as the isolation level asks.
 
 use bytes::{Bytes, BytesMut};
-use logway_protocol::batch::{BatchHeader, set_base_offset};
+use logway_protocol::batch::{BatchHeader, set_base_offset, set_leader_epoch};
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::control::{EndTransaction, control_batch};
 use logway_protocol::message::fetch::AbortedTransaction;
 
-use super::{Chunk, Reading, end_of};
+use super::{Chunk, Position, Reading, end_of};
 use crate::config::IsolationLevel;
 use crate::topic::TopicPartition;
 
@@ -99,13 +99,13 @@ fn committed_reads_skip_what_was_aborted() {
     let bytes = mixed();
     let mut committed = chunk(&bytes, 0, IsolationLevel::ReadCommitted, &[(1, 1)]);
     assert_eq!(read(&mut committed, 100), ["p0", "b3", "a6", "p9"]);
-    assert_eq!(committed.position, 10);
+    assert_eq!(committed.position.offset, 10);
     let mut all = chunk(&bytes, 0, IsolationLevel::ReadUncommitted, &[]);
     assert_eq!(
         read(&mut all, 1),
         ["p0", "a1", "a2", "b3", "a4", "a6", "p9"]
     );
-    assert_eq!(all.position, 10);
+    assert_eq!(all.position.offset, 10);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn positions_pass_over_markers_and_stop_at_damage() {
     let bytes = LogOf::default().data(&["a"], None).marker(1, true).freeze();
     let mut ends = chunk(&bytes, 0, IsolationLevel::ReadUncommitted, &[]);
     assert_eq!(read(&mut ends, 100), ["a"]);
-    assert_eq!((ends.position, end_of(&bytes)), (2, Some(2)));
+    assert_eq!((ends.position.offset, end_of(&bytes)), (2, Some(2)));
 
     let mut damaged = BytesMut::from(
         &*LogOf::default()
@@ -134,7 +134,49 @@ fn positions_pass_over_markers_and_stop_at_damage() {
     let mut chunk = chunk(&damaged.freeze(), 0, IsolationLevel::ReadUncommitted, &[]);
     let mut records = Vec::new();
     assert!(chunk.read(100, &mut records).is_err());
-    assert_eq!((records.len(), chunk.position), (1, 1));
+    assert_eq!((records.len(), chunk.position.offset), (1, 1));
+}
+
+#[test]
+fn positions_and_records_know_the_epochs_of_their_batches() {
+    let epochs = |log: &mut LogOf, epochs: &[i32]| {
+        let (mut bytes, mut all) = (std::mem::take(&mut log.bytes), BytesMut::new());
+        for epoch in epochs {
+            let size = BatchHeader::decode(&bytes).unwrap().total_size();
+            let mut batch = bytes.split_to(size);
+            set_leader_epoch(&mut batch, *epoch).unwrap();
+            all.extend_from_slice(&batch);
+        }
+        all.freeze()
+    };
+    let mut log = LogOf::default();
+    log.data(&["a", "b"], None)
+        .data(&["c"], None)
+        .data(&["d"], None)
+        .marker(1, true);
+    let bytes = epochs(&mut log, &[3, -1, 4, 5]);
+    let mut chunk = chunk(&bytes, 0, IsolationLevel::ReadUncommitted, &[]);
+    assert_eq!(chunk.position, Position::at(0));
+    let mut seen = Vec::new();
+    loop {
+        let mut records = Vec::new();
+        let more = chunk.read(1, &mut records).unwrap();
+        if let [record] = &records[..] {
+            assert_eq!(record.leader_epoch, chunk.position.leader_epoch);
+        }
+        seen.push((chunk.position.offset, chunk.position.leader_epoch));
+        if !more {
+            break;
+        }
+    }
+    let expected = [
+        (1, Some(3)),
+        (2, Some(3)),
+        (3, None),
+        (4, Some(4)),
+        (5, Some(5)),
+    ];
+    assert_eq!(seen, expected);
 }
 
 #[test]
@@ -146,6 +188,6 @@ fn a_tail_that_is_cut_off_is_left_for_the_next_fetch() {
     let cut = whole.slice(..whole.len() - 5);
     let mut chunk = chunk(&cut, 1, IsolationLevel::ReadUncommitted, &[]);
     assert_eq!(read(&mut chunk, 100), ["b"]);
-    assert_eq!((chunk.position, end_of(&cut)), (2, Some(2)));
+    assert_eq!((chunk.position.offset, end_of(&cut)), (2, Some(2)));
     assert_eq!(end_of(&whole.slice(..20)), None);
 }

@@ -8,7 +8,7 @@ use logway_protocol::compression::Compression;
 
 use super::{Hold, Mode, Place, State};
 use crate::config::{AutoOffsetReset, IsolationLevel};
-use crate::consumer::fetched::{Chunk, Reading};
+use crate::consumer::fetched::{Chunk, Position, Reading};
 use crate::consumer::record::{GroupMetadata, Polled, Start};
 use crate::error::ConsumeError;
 use crate::topic::TopicPartition;
@@ -118,7 +118,7 @@ fn a_seek_outdates_everything_before_it() {
     assert_eq!(state.buffered, 0);
     assert!(state.take_chunk().is_none());
     assert!(state.current(&tp(0), epoch).is_none());
-    assert!(!state.advance(&tp(0), epoch, 1));
+    assert!(!state.advance(&tp(0), epoch, Position::at(1)));
     assert_eq!(
         state
             .positions()
@@ -126,7 +126,7 @@ fn a_seek_outdates_everything_before_it() {
             .find(|(p, _)| *p == tp(0))
             .unwrap()
             .1,
-        5
+        5.into()
     );
     assert!(!state.seek(&tp(9), Start::Beginning));
 }
@@ -204,7 +204,7 @@ fn of_a_difference_only_what_goes_stops() {
     told.try_recv().unwrap();
     state.end_revoke_of();
     assert_eq!(state.partitions.len(), 2);
-    assert_eq!(state.partitions[&tp(1)].position, Some(5));
+    assert_eq!(state.partitions[&tp(1)].position, Some(Position::at(5)));
     assert_ne!(state.assigned(&offsets), given, "one of them went");
 
     // What comes and goes unseen is never told; a loss tells what is known only.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::super::idempotence::Identity;
-use crate::consumer::GroupMetadata;
+use crate::consumer::{GroupMetadata, OffsetAndMetadata};
 use crate::error::TransactionError;
 use crate::topic::TopicPartition;
 
@@ -14,7 +14,7 @@ use crate::topic::TopicPartition;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offsets {
     pub(crate) group: GroupMetadata,
-    pub(crate) offsets: Vec<(TopicPartition, i64)>,
+    pub(crate) offsets: Vec<(TopicPartition, OffsetAndMetadata)>,
 }
 
 /// A request to a coordinator.

@@ -256,8 +256,9 @@ impl Transactor {
         let topics = by_topic(offsets.offsets.iter().map(|(partition, offset)| {
             let committed = TxnOffsetCommitRequestPartition {
                 partition_index: partition.partition,
-                committed_offset: *offset,
-                ..Default::default()
+                committed_offset: offset.offset,
+                committed_leader_epoch: offset.leader_epoch.unwrap_or(-1),
+                committed_metadata: Some(offset.metadata.as_str().into()),
             };
             (partition.topic.clone(), committed)
         }));

@@ -34,7 +34,7 @@ fn offsets() -> Offsets {
             member_id: "m".into(),
             instance_id: None,
         },
-        offsets: vec![(partition(0), 7)],
+        offsets: vec![(partition(0), 7.into())],
     }
 }
 

@@ -1,0 +1,5 @@
+//! Commands against a broker of their own.
+
+mod broker;
+mod consume;
+mod signals;
