@@ -24,7 +24,6 @@ type child struct {
 	generation int32
 	read       []string
 	topics     map[string]bool
-	commits    int
 	errors     []string
 	ready      bool
 }
@@ -86,8 +85,11 @@ func (c *child) take(e event) {
 	case "read":
 		c.read = append(c.read, e.Value)
 		c.topics[e.Topic] = true
+	case "unread":
+		if at := slices.Index(c.read, e.Value); at >= 0 {
+			c.read = slices.Delete(c.read, at, at+1)
+		}
 	case "committed":
-		c.commits++
 		if e.Error != "none" {
 			c.errors = append(c.errors, "commit: "+e.Error)
 		}

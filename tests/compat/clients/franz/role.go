@@ -28,7 +28,7 @@ type memberSpec struct {
 
 // One thing that a child tells its parent, as a line of JSON.
 type event struct {
-	What       string // assigned, revoked, lost, read, committed, error, ready
+	What       string // assigned, revoked, lost, read, unread, committed, error, ready
 	Partitions map[string][]int32
 	Topic      string
 	Value      string
@@ -118,11 +118,19 @@ func readOnce(ending context.Context, client *kgo.Client) {
 			os.Exit(0)
 		}
 	}
-	fetches.EachRecord(func(record *kgo.Record) {
+	records := fetches.Records()
+	for _, record := range records {
 		tell(event{What: "read", Topic: record.Topic, Value: string(record.Value)})
-	})
-	if fetches.NumRecords() > 0 {
-		err := client.CommitUncommittedOffsets(step())
-		tell(event{What: "committed", Error: errorName(err)})
+	}
+	if len(records) == 0 {
+		return
+	}
+	err := client.CommitRecords(step(), records...)
+	tell(event{What: "committed", Error: errorName(err)})
+	if err != nil {
+		// It was silent for too long: these are another member's by now.
+		for _, record := range records {
+			tell(event{What: "unread", Value: string(record.Value)})
+		}
 	}
 }

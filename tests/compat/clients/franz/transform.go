@@ -38,7 +38,7 @@ func transform(r *run) {
 	say("all: %d", len(r.values(to, kgo.ReadUncommitted())))
 	say("offsets: %d", r.committed(group))
 	lag := must(r.admin.Lag(step(), group))[group]
-	say("lag: %d, %s", lag.Lag.Total(), lag.State)
+	say("lag: %d", lag.Lag.Total())
 }
 
 func transformerRole(r *run, args []string) {

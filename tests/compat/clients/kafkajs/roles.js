@@ -24,10 +24,16 @@ async function member(at, { groupId, topic }) {
     autoCommit: false,
     eachBatch: async ({ batch }) => {
       const { partition } = batch
-      await tell({ read: batch.messages.map((message) => String(message.value)) })
+      const values = batch.messages.map((message) => String(message.value))
+      await tell({ read: values })
       const offset = String(Number(batch.lastOffset()) + 1)
-      await consumer.commitOffsets([{ topic, partition, offset }])
-      await tell({ committed: true })
+      try {
+        await consumer.commitOffsets([{ topic, partition, offset }])
+      } catch (error) {
+        // It was silent for too long: these are another member's by now.
+        await tell({ unread: values })
+        throw error
+      }
     },
   })
 }

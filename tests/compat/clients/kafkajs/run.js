@@ -133,8 +133,6 @@ class Child {
     this.holds = []
     this.read = []
     this.errors = []
-    this.joins = 0
-    this.commits = 0
     this.ready = false
     this.ended = false
     this.process = fork(path.join(__dirname, 'main.js'), [role, at, JSON.stringify(spec)])
@@ -143,13 +141,10 @@ class Child {
   }
 
   take(told) {
-    if (told.holds) {
-      this.holds = told.holds
-      this.joins += 1
-    }
+    if (told.holds) this.holds = told.holds
     if (told.rebalancing) this.holds = []
     if (told.read) this.read.push(...told.read)
-    if (told.committed) this.commits += 1
+    for (const value of told.unread || []) this.read.splice(this.read.lastIndexOf(value), 1)
     if (told.error) this.errors.push(told.error)
     if (told.ready) this.ready = true
   }

@@ -10,7 +10,7 @@ const transactional = (run, id) =>
 async function seen(run, ...topics) {
   for (const topic of topics) {
     const [committed, all] = await Promise.all([run.values(topic), run.values(topic, { readUncommitted: true })])
-    const [{ high }] = await run.admin.fetchTopicOffsets(topic)
+    const { high } = (await run.admin.fetchTopicOffsets(topic)).find(({ partition }) => partition === 0)
     say(`  ${run.plain(topic)}: committed ${short(committed)}; all ${short(all)}; 0 is stable up to ${high}`)
   }
 }
