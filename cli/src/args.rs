@@ -70,6 +70,16 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether it runs until it is stopped and serves others, instead of asking and ending.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Up(_) | Self::Broker(_) | Self::Agent(_) | Self::Pipeline(_)
+        )
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Up {
     /// Folder for everything kept [default: the user's state folder, then `logway`].

@@ -1,10 +1,11 @@
 //! `logway groups`: list, describe with lag, and move offsets.
 
-use logway_client::{OffsetAndMetadata, OffsetSpec, TopicPartition};
+use logway_client::{Admin, OffsetAndMetadata, OffsetSpec, TopicPartition};
 use serde_json::Value;
 
 use crate::args::{Cluster, GroupAction, Groups, Output};
 use crate::failure::Failure;
+use crate::moment;
 use crate::offsets;
 use crate::table::Table;
 
@@ -114,34 +115,11 @@ async fn reset(cluster: &Cluster, group: &str, topic: &str, to: &str) -> Result<
         return Err(Failure::usage(format!("topic `{topic}` does not exist")));
     };
     let partitions = described.map_err(failed)?.partitions;
-    let at = |p: i32| TopicPartition::new(topic, p);
-    let targets: Vec<(TopicPartition, i64)> = match to {
-        "earliest" | "latest" => {
-            let spec = if to == "earliest" {
-                OffsetSpec::Earliest
-            } else {
-                OffsetSpec::Latest
-            };
-            let places: Vec<_> = partitions.iter().map(|p| at(p.partition)).collect();
-            let listed = offsets::list(&admin, &places, spec).await.map_err(failed)?;
-            let mut targets = Vec::new();
-            for (at, listed) in listed {
-                targets.push((at, listed.map_err(failed)?.offset.unwrap_or(0)));
-            }
-            targets
-        }
-        offset => {
-            let offset: i64 = offset.parse().map_err(|_| {
-                Failure::usage(format!(
-                    "--to `{offset}`: say earliest, latest or an offset"
-                ))
-            })?;
-            partitions
-                .iter()
-                .map(|p| (at(p.partition), offset))
-                .collect()
-        }
-    };
+    let places: Vec<_> = partitions
+        .iter()
+        .map(|p| TopicPartition::new(topic, p.partition))
+        .collect();
+    let targets = targets(&admin, places, to, &doing).await?;
     let mut table = Table::new(&["GROUP", "TOPIC", "PARTITION", "NEW-OFFSET"]);
     for (at, result) in admin
         .alter_group_offsets(group, &targets)
@@ -161,4 +139,42 @@ async fn reset(cluster: &Cluster, group: &str, topic: &str, to: &str) -> Result<
         ]);
     }
     table.print(Output::Table)
+}
+
+/// Where each partition is to be read on.
+async fn targets(
+    admin: &Admin,
+    places: Vec<TopicPartition>,
+    to: &str,
+    doing: &str,
+) -> Result<Vec<(TopicPartition, i64)>, Failure> {
+    let failed = |e| Failure::failed(e, doing);
+    let spec = match to {
+        "earliest" => OffsetSpec::Earliest,
+        "latest" => OffsetSpec::Latest,
+        text => match text.parse() {
+            Ok(offset @ 0..) => return Ok(places.into_iter().map(|at| (at, offset)).collect()),
+            _ => OffsetSpec::Timestamp(moment::required("--to", text).map_err(|_| {
+                Failure::usage(format!(
+                    "--to `{text}`: say earliest, latest, an offset, so long ago (-1h) or a time \
+                     (2026-01-31T12:00:00Z)"
+                ))
+            })?),
+        },
+    };
+    let listed = offsets::list(admin, &places, spec).await.map_err(failed)?;
+    // Where no record is that late, the next one to come is.
+    let ends = match spec {
+        OffsetSpec::Timestamp(_) => offsets::list(admin, &places, OffsetSpec::Latest)
+            .await
+            .map_err(failed)?,
+        _ => Vec::new(),
+    };
+    let mut targets = Vec::with_capacity(places.len());
+    for (at, listed) in listed {
+        let listed = listed.map_err(failed)?.offset;
+        let offset = listed.or_else(|| offsets::of(&ends, &at)).unwrap_or(0);
+        targets.push((at, offset));
+    }
+    Ok(targets)
 }

@@ -4,10 +4,13 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging at warnings and notices (0), debug (1) or trace (2 and more).
-pub(crate) fn start(verbose: u8) {
+/// Starts logging at warnings (0, and notices of what runs for long), debug (1) or trace (2 and
+/// more).
+pub(crate) fn start(verbose: u8, is_server: bool) {
     let level = match verbose {
-        0 => "info",
+        0 if is_server => "info",
+        // A command's results say what happened; what its client does is no news.
+        0 => "warn",
         1 => "debug",
         _ => "trace",
     };

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         return kafka_tools::run(tool, &words);
     }
     let args = Args::parse();
-    logging::start(args.verbose);
+    logging::start(args.verbose, args.command.is_server());
     let done = match args.command {
         Command::Bench(args) => bench::run(args.action),
         Command::Completions { shell } => {
@@ -64,11 +64,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     // A client's command asks a question and ends: threads would cost more than they bring.
-    let mut builder = match command {
-        Command::Up(_) | Command::Broker(_) | Command::Agent(_) | Command::Pipeline(_) => {
-            tokio::runtime::Builder::new_multi_thread()
-        }
-        _ => tokio::runtime::Builder::new_current_thread(),
+    let mut builder = if command.is_server() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
     };
     let runtime = builder
         .enable_all()

@@ -171,8 +171,9 @@ pub(crate) enum GroupAction {
         /// Topic to move.
         #[arg(short, long)]
         topic: String,
-        /// Where to: `earliest`, `latest` or an offset.
-        #[arg(long)]
+        /// Where to: `earliest`, `latest`, an offset, so long ago (`-1h`) or a time
+        /// (`2026-01-31T12:00:00Z`).
+        #[arg(long, allow_hyphen_values = true)]
         to: String,
         #[command(flatten)]
         cluster: Cluster,

@@ -2,4 +2,5 @@
 
 mod broker;
 mod consume;
+mod groups;
 mod signals;

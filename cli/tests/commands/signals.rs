@@ -31,9 +31,13 @@ fn consumers_say_what_they_read_and_keep_their_place() {
             "committed"
         );
 
-        let mut own = broker.run("logway", &["consume", "lines"]);
-        assert_eq!(own.line(), "one\n");
-        assert_eq!(own.end(signal), (Some(code), String::new()));
+        let own = format!("{signal}-own");
+        for args in [&["consume", "lines"][..], &["consume", "lines", "-g", &own]] {
+            let mut own = broker.run("logway", args);
+            assert_eq!(own.line(), "one\n");
+            // And nothing is said that is no result.
+            assert_eq!(own.end(signal), (Some(code), String::new()));
+        }
     }
 }
 
