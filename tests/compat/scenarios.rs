@@ -74,7 +74,7 @@ fn kafka() -> Option<Arc<(Kafka, tempfile::TempDir)>> {
 }
 
 /// Runs all scenarios but those in `without` by the program that `client` makes a command of.
-fn run_all(client: impl Fn() -> Command, without: &[&str]) {
+fn run_all(client: impl Fn() -> Command + Sync, without: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let logway = broker(folder.path());
     let kafka = kafka();
@@ -83,10 +83,17 @@ fn run_all(client: impl Fn() -> Command, without: &[&str]) {
             continue;
         }
         let said = |at: &str| peers::ok(client().args([scenario, at]), "");
-        let ours = said(&logway.address("kafka"));
+        // Both at once: most of a scenario is waiting for sessions to end.
+        let (ours, theirs) = std::thread::scope(|scope| {
+            let theirs = kafka
+                .as_ref()
+                .map(|kafka| scope.spawn(|| said(&kafka.0.address())));
+            let ours = said(&logway.address("kafka"));
+            let theirs = theirs.map(|theirs| theirs.join().expect("Apache Kafka's run"));
+            (ours, theirs)
+        });
         assert!(!ours.is_empty(), "{scenario} says nothing");
-        if let Some(kafka) = &kafka {
-            let theirs = said(&kafka.0.address());
+        if let Some(theirs) = theirs {
             assert_eq!(ours, theirs, "{scenario}: left Logway, right Apache Kafka");
         }
     }
@@ -124,7 +131,7 @@ fn franz_go_runs_the_scenarios() {
 }
 
 /// A client that is a folder of Python files, run by an interpreter that has `module`.
-fn python(module: &str, folder: &str) -> Option<impl Fn() -> Command> {
+fn python(module: &str, folder: &str) -> Option<impl Fn() -> Command + Sync> {
     let python = peers::python(module)?;
     let program = program(folder);
     Some(move || {
