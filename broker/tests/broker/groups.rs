@@ -389,9 +389,17 @@ async fn describe_in_every_version(client: &mut Client) {
     for version in 0..=6 {
         let request = DescribeGroupsRequest {
             groups: vec![Text::from("alive"), Text::from("nosuch")],
-            ..DescribeGroupsRequest::default()
+            include_authorized_operations: version >= 3,
         };
         let groups = client.ask(version, &request).await.groups;
+        // Read, delete, describe, describe and alter configs; nothing of a group that is an error.
+        let allowed: Vec<i32> = groups.iter().map(|of| of.authorized_operations).collect();
+        let expected = match version {
+            ..3 => [i32::MIN; 2],
+            3..6 => [3400; 2],
+            6.. => [3400, i32::MIN],
+        };
+        assert_eq!(allowed, expected, "version {version}");
         assert_eq!(
             (&*groups[0].group_state, &*groups[0].protocol_data),
             ("Stable", "range")

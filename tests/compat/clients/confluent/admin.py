@@ -60,16 +60,23 @@ def topics(admin):
     ]
     for topic in bad:
         each("create", create([topic]))
-    described(admin)
+    described(admin, 2)
     each("partitions", admin.create_partitions([NewPartitions(ONE, 5)], validate_only=True))
     each("partitions", admin.create_partitions([NewPartitions(ONE, 4), NewPartitions("confluent-no", 4)]))
     each("partitions", admin.create_partitions([NewPartitions(ONE, 3)]))
     each("partitions", admin.create_partitions([NewPartitions(ONE, 4)]))
     each("partitions", admin.create_partitions([NewPartitions(TWO, 4, replica_assignment=[[99]])]))
-    described(admin)
+    described(admin, 4)
 
 
-def described(admin):
+def described(admin, partitions):
+    """The topics, as soon as the broker has heard from its controller that the first has so many partitions."""
+
+    def look():
+        known = admin.list_topics(timeout=PATIENCE_S).topics
+        return {ONE, TWO} <= set(known) and len(known[ONE].partitions) == partitions
+
+    until("both topics", look)
     names = TopicCollection([ONE, TWO, "confluent-admin-missing"])
     futures = admin.describe_topics(names, include_authorized_operations=True)
     for name in (ONE, TWO, "confluent-admin-missing"):
@@ -93,6 +100,13 @@ def cluster(admin):
         print("elect", short(place), error and error.name())
     unclean = admin.elect_leaders(ElectionType.UNCLEAN, [TopicPartition(ONE, 0)]).result(PATIENCE_S)
     print("elect", [(short(place), error and error.name()) for place, error in unclean.items()])
+
+
+def seen(admin, name, value):
+    """Waits until the broker has heard of a setting from its controller."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, ONE)
+    ask = lambda: admin.describe_configs([resource])[resource].result(PATIENCE_S)[name].value
+    until(f"{name}={value}", lambda: ask() == value)
 
 
 def show(admin, *names):
@@ -119,6 +133,7 @@ def settings(admin):
     each("validated", alter([incremental("retention.ms", "1", kinds.SET)], validate_only=True))
     each("set", alter([incremental("retention.ms", "3600000", kinds.SET)]))
     each("append", alter([incremental("cleanup.policy", "delete", kinds.APPEND)]))
+    seen(admin, "cleanup.policy", "compact,delete")
     show(admin, *names)
     each("subtract", alter([incremental("cleanup.policy", "compact", kinds.SUBTRACT)]))
     each("delete", alter([incremental("segment.bytes", None, kinds.DELETE)]))
@@ -126,9 +141,11 @@ def settings(admin):
     each("set", alter([incremental("retention.ms", "long", kinds.SET)]))
     each("set", alter([incremental("no.such", "1", kinds.SET)]))
     each("set", alter([incremental("retention.ms", "1", kinds.SET, "confluent-no")]))
+    seen(admin, "segment.bytes", "1073741824")
     show(admin, *names)
     # The old way: what is not named goes back to its default.
     each("alter", admin.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, ONE, {"max.message.bytes": "5000"})]))
+    seen(admin, "max.message.bytes", "5000")
     show(admin, *names, "max.message.bytes")
     node = str(next(iter(admin.list_topics(timeout=PATIENCE_S).brokers)))
     resource = ConfigResource(ConfigResource.Type.BROKER, node)

@@ -60,6 +60,7 @@ final class AdminSettings {
         alter(one, "retention.ms", "1", AlterConfigOp.OpType.SET, true);
         alter(one, "retention.ms", "3600000", AlterConfigOp.OpType.SET, false);
         alter(one, "cleanup.policy", "delete", AlterConfigOp.OpType.APPEND, false);
+        await(one, "cleanup.policy", "compact,delete");
         show(one, NAMES);
         alter(one, "cleanup.policy", "compact", AlterConfigOp.OpType.SUBTRACT, false);
         alter(one, "segment.bytes", null, AlterConfigOp.OpType.DELETE, false);
@@ -69,6 +70,7 @@ final class AdminSettings {
         alter(one, "compression.type", "best", AlterConfigOp.OpType.SET, false);
         alter(one, "no.such", "1", AlterConfigOp.OpType.SET, false);
         alter(topic(AdminTopics.MISSING), "retention.ms", "1", AlterConfigOp.OpType.SET, false);
+        await(one, "segment.bytes", "1073741824");
         show(one, NAMES);
         Broker.say("describe a missing one", () -> described(topic(AdminTopics.MISSING)));
     }
@@ -81,17 +83,18 @@ final class AdminSettings {
         alter(broker, BROAD, "16384", AlterConfigOp.OpType.SET, false);
         alter(broker, BROAD, "-1", AlterConfigOp.OpType.SET, false);
         alter(broker, "num.partitions", "7", AlterConfigOp.OpType.SET, false);
-        Broker.until("the setting to be seen", () -> followed().equals("16384"));
+        await(topic(AdminTopics.TWO), "index.interval.bytes", "16384");
         show(broker, BROAD);
         show(topic(AdminTopics.TWO), "index.interval.bytes");
         alter(broker, BROAD, null, AlterConfigOp.OpType.DELETE, false);
         alter(all, BROAD, null, AlterConfigOp.OpType.DELETE, false);
-        Broker.until("the setting to be gone", () -> followed().equals("4096"));
+        await(topic(AdminTopics.TWO), "index.interval.bytes", "4096");
         show(broker, BROAD);
     }
 
-    private static String followed() throws Exception {
-        return described(topic(AdminTopics.TWO)).get("index.interval.bytes").value();
+    /** Until the broker has heard of it from its controller. */
+    private static void await(ConfigResource of, String name, String value) {
+        Broker.until(name + "=" + value, () -> described(of).get(name).value().equals(value));
     }
 
     static void groups() throws Exception {
@@ -99,8 +102,7 @@ final class AdminSettings {
         alter(group, "consumer.session.timeout.ms", "50000", AlterConfigOp.OpType.SET, false);
         alter(group, "consumer.session.timeout.ms", "1", AlterConfigOp.OpType.SET, false);
         alter(group, "no.such", "1", AlterConfigOp.OpType.SET, false);
-        Broker.until("the setting to be seen", () ->
-            described(group).get("consumer.session.timeout.ms").value().equals("50000"));
+        await(group, "consumer.session.timeout.ms", "50000");
         show(group, "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms");
         var types = java.util.Set.of(ConfigResource.Type.GROUP, ConfigResource.Type.TOPIC);
         Broker.say("resources", () -> Broker.admin().listConfigResources(types, new ListConfigResourcesOptions()).all().get()
@@ -120,6 +122,9 @@ final class AdminSettings {
         quota("default", anyClient, "producer_byte_rate", 9_000_000.0, false);
         quota("unknown", client, "no_such_rate", 1.0, false);
         quota("negative", client, "producer_byte_rate", -1.0, false);
+        ClientQuotaFilter ours = ClientQuotaFilter.contains(List.of(
+            ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "java-admin")));
+        Broker.until("all quotas", () -> Broker.admin().describeClientQuotas(ours).entities().get().size() == 2);
         shown("clients", ClientQuotaFilter.contains(List.of(
             ClientQuotaFilterComponent.ofEntityType(ClientQuotaEntity.CLIENT_ID))));
         shown("users and clients", ClientQuotaFilter.containsOnly(List.of(
@@ -130,12 +135,12 @@ final class AdminSettings {
         shown("the default", ClientQuotaFilter.containsOnly(List.of(
             ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "java-admin"),
             ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.CLIENT_ID))));
-        shown("this user", ClientQuotaFilter.contains(List.of(
-            ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "java-admin"))));
+        shown("this user", ours);
         quota("remove", client, "producer_byte_rate", null, false);
         quota("remove", client, "consumer_byte_rate", null, false);
         quota("remove", user, "request_percentage", null, false);
         quota("remove", anyClient, "producer_byte_rate", null, false);
+        Broker.until("no quotas", () -> Broker.admin().describeClientQuotas(ours).entities().get().isEmpty());
         shown("none", ClientQuotaFilter.contains(List.of(
             ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, "java-admin"))));
     }

@@ -41,7 +41,7 @@ final class AdminTopics {
         create("value", new NewTopic(MISSING, 1, (short) 1).configs(Map.of("retention.ms", "long")), false);
         create("node", new NewTopic(MISSING, Map.of(0, List.of(99))), false);
         create("a gap", new NewTopic(MISSING, Map.of(1, List.of(node))), false);
-        described();
+        described(2);
     }
 
     private static void create(String what, NewTopic topic, boolean validateOnly) {
@@ -57,8 +57,15 @@ final class AdminTopics {
         });
     }
 
-    static void described() {
+    /** The topics, as soon as the broker has heard from its controller that the first has so many partitions. */
+    private static void described(int partitions) {
         var options = new DescribeTopicsOptions().includeAuthorizedOperations(true).partitionSizeLimitPerResponse(2);
+        Broker.until("both topics", () -> {
+            var both = Broker.admin().describeTopics(List.of(ONE, TWO), options).topicNameValues();
+            return Broker.outcome(both.get(TWO)::get).equals("ok")
+                && Broker.outcome(both.get(ONE)::get).equals("ok")
+                && both.get(ONE).get().partitions().size() == partitions;
+        });
         var found = Broker.admin().describeTopics(TopicCollection.ofTopicNames(List.of(ONE, TWO, MISSING)), options);
         for (String name : List.of(ONE, TWO, MISSING)) {
             Broker.say("describe " + name, () -> {
@@ -84,7 +91,7 @@ final class AdminTopics {
         more("fewer", Map.of(ONE, NewPartitions.increaseTo(3)), false);
         more("as many", Map.of(ONE, NewPartitions.increaseTo(4)), false);
         more("node", Map.of(TWO, NewPartitions.increaseTo(4, List.of(List.of(99)))), false);
-        described();
+        described(4);
     }
 
     private static void more(String what, Map<String, NewPartitions> counts, boolean validateOnly) {

@@ -50,7 +50,7 @@ def topics(admin, node):
     created(admin, "setting", MISSING, configs={"no.such": "1"})
     created(admin, "value", MISSING, configs={"retention.ms": "long"})
     created(admin, "node", MISSING, assignments={0: [99]})
-    described(admin)
+    described(admin, 2)
     partitions = lambda counts, **how: [
         (of.name, of.error_code, of.error_message)
         for of in admin.create_partitions(counts, raise_errors=False, **how).results
@@ -59,15 +59,19 @@ def topics(admin, node):
     say("partitions", lambda: partitions({ONE: 4, MISSING: 4}), sorted)
     say("partitions", lambda: partitions({ONE: 3}), sorted)
     say("partitions", lambda: partitions({TWO: {"count": 4, "assignments": [[99]]}}), sorted)
-    described(admin)
+    described(admin, 4)
 
 
-def described(admin):
+def described(admin, partitions):
+    """The topics, as soon as the broker has heard from its controller that the first has so many partitions."""
+    page = lambda: admin.describe_topic_partitions([ONE, TWO], response_partition_limit=3)
+    counts = lambda: [len(of["partitions"]) for of in admin.describe_topics([ONE, TWO])]
+    until("both topics", lambda: sorted(counts()) == sorted([partitions, 3]))
+    until("both topics in pages", lambda: len(page()["topics"][0]["partitions"]) == min(partitions, 3))
     for topic in sorted(admin.describe_topics([ONE, TWO, MISSING]), key=lambda of: of["name"]):
         shape = sorted((at["partition_index"], len(at["replica_nodes"]), len(at["isr_nodes"])) for at in topic["partitions"])
         print("describe", topic["name"], topic["error_code"], shape, topic["is_internal"])
-    page = admin.describe_topic_partitions([ONE, TWO], response_partition_limit=3)
-    print("page", [(of["name"], len(of["partitions"])) for of in page["topics"]], page["next_cursor"])
+    print("page", [(of["name"], len(of["partitions"])) for of in page()["topics"]], page()["next_cursor"])
 
 
 def cluster(admin, node):
@@ -98,6 +102,12 @@ def cluster(admin, node):
     print("features", [(name, features[name].get("finalized")) for name in names])
 
 
+def seen(admin, name, value):
+    """Waits until the broker has heard of a setting from its controller."""
+    ask = lambda: admin.describe_configs([ConfigResource("TOPIC", ONE)], config_filter="all")["topic"][ONE][name]
+    until(f"{name}={value}", lambda: ask()["value"] == value)
+
+
 def shown(admin, *names):
     resource = ConfigResource("TOPIC", ONE)
     found = admin.describe_configs([resource], include_synonyms=True, config_filter="all")["topic"][ONE]
@@ -118,6 +128,7 @@ def settings(admin):
     altered(admin, "validated", "retention.ms", "1", validate_only=True)
     altered(admin, "set", "retention.ms", "3600000")
     altered(admin, "append", "cleanup.policy", ("APPEND", "delete"))
+    seen(admin, "cleanup.policy", "compact,delete")
     shown(admin, *names)
     altered(admin, "subtract", "cleanup.policy", ("SUBTRACT", "compact"))
     altered(admin, "delete", "segment.bytes", ("DELETE", None))
@@ -126,8 +137,10 @@ def settings(admin):
     altered(admin, "set", "no.such", "1")
     altered(admin, "set", "retention.ms", "1", topic=MISSING)
     altered(admin, "the old way", "max.message.bytes", "5000", incremental=False)
+    seen(admin, "max.message.bytes", "5000")
     shown(admin, *names, "max.message.bytes")
     say("reset", lambda: admin.reset_configs([ConfigResource("TOPIC", ONE, {})]), str)
+    seen(admin, "max.message.bytes", "1048588")
     shown(admin, *names)
     found = admin.list_config_resources(["TOPIC"])["topic"]
     print("resources", ONE in found, TWO in found)
