@@ -179,6 +179,8 @@ const CONFIGS: &[(i8, &str, &[Operation])] = &[
     (4, "1", &[("log.cleanup.policy", DELETE, None)]),
     (4, "1", &[("num.partitions", SET, Some("3"))]),
     (4, "1", &[("num.partitions", SET, Some("3")), ("log.dirs", SET, Some("x"))]),
+    (4, "1", &[("broker.rack", SET, Some("r1"))]),
+    (4, "", &[("socket.send.buffer.bytes", SET, Some("1"))]),
     (4, "1", &[("foo.bar", SET, Some("3"))]),
     (4, "1", &[("foo.bar", APPEND, Some("3"))]),
     (4, "1", &[("min.insync.replicas", SET, Some("1"))]),

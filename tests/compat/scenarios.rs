@@ -8,7 +8,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, Weak};
 
 use crate::node::Kafka;
 use crate::{broker, peers};
@@ -58,26 +57,12 @@ const SCENARIOS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Apache Kafka for all tests of this file: started by the first that asks, stopped after the last.
-fn kafka() -> Option<Arc<(Kafka, tempfile::TempDir)>> {
-    static SHARED: Mutex<Weak<(Kafka, tempfile::TempDir)>> = Mutex::new(Weak::new());
-    let script = peers::kafka()?;
-    let mut shared = SHARED.lock().expect("no test dies while Kafka starts");
-    if let Some(kafka) = shared.upgrade() {
-        return Some(kafka);
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let kafka = Kafka::start(script, folder.path());
-    let kafka = Arc::new((kafka, folder));
-    *shared = Arc::downgrade(&kafka);
-    Some(kafka)
-}
-
 /// Runs all scenarios but those in `without` by the program that `client` makes a command of.
 fn run_all(client: impl Fn() -> Command + Sync, without: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let logway = broker(folder.path());
-    let kafka = kafka();
+    // One for each client: what one sets for the whole cluster is no other's business.
+    let kafka = peers::kafka().map(|script| Kafka::start(script, folder.path()));
     for (scenario, _) in SCENARIOS {
         if without.contains(scenario) {
             continue;
@@ -87,17 +72,32 @@ fn run_all(client: impl Fn() -> Command + Sync, without: &[&str]) {
         let (ours, theirs) = std::thread::scope(|scope| {
             let theirs = kafka
                 .as_ref()
-                .map(|kafka| scope.spawn(|| said(&kafka.0.address())));
+                .map(|kafka| scope.spawn(|| said(&kafka.address())));
             let ours = said(&logway.address("kafka"));
             let theirs = theirs.map(|theirs| theirs.join().expect("Apache Kafka's run"));
             (ours, theirs)
         });
         assert!(!ours.is_empty(), "{scenario} says nothing");
         if let Some(theirs) = theirs {
-            assert_eq!(ours, theirs, "{scenario}: left Logway, right Apache Kafka");
+            compare(scenario, &ours, &theirs);
         }
     }
     assert!(logway.stop().success());
+}
+
+/// Both said the same; if not, the first line that differs.
+fn compare(scenario: &str, ours: &str, theirs: &str) {
+    let (mut ours, mut theirs) = (ours.lines(), theirs.lines());
+    for number in 1.. {
+        let (ours, theirs) = (ours.next(), theirs.next());
+        assert_eq!(
+            ours, theirs,
+            "{scenario}, line {number}: left Logway, right Apache Kafka"
+        );
+        if ours.is_none() {
+            return;
+        }
+    }
 }
 
 fn program(name: &str) -> PathBuf {

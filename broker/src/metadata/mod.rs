@@ -7,6 +7,7 @@
 
 mod alter;
 mod feature;
+mod fixed_settings;
 mod growth;
 mod image;
 mod in_force;

@@ -13,6 +13,7 @@ use logway_config::broker::Broker as Settings;
 use thiserror::Error;
 
 use super::feature::ELIGIBLE_LEADER_REPLICAS;
+use super::fixed_settings::FIXED;
 use super::image::{
     Image, RESOURCE_BROKER, RESOURCE_CLIENT_METRICS, RESOURCE_GROUP, RESOURCE_TOPIC,
 };
@@ -58,22 +59,6 @@ const DYNAMIC: &[Dynamic] = &[
     dynamic("producer.id.expiration.ms", Kind::Int { min: 1, max: INT }),
     dynamic("replica.alter.log.dirs.io.max.bytes.per.second", Kind::Long { min: 0, max: LONG }),
     dynamic("transaction.partition.verification.enable", Kind::Bool),
-];
-
-/// Settings whose value is read when a broker starts; Kafka refuses to change them while it runs.
-#[rustfmt::skip]
-const FIXED: &[&str] = &[
-    "advertised.listeners", "auto.create.topics.enable", "broker.id", "connections.max.idle.ms", "default.replication.factor",
-    "delete.topic.enable", "fetch.max.bytes", "group.initial.rebalance.delay.ms",
-    "group.max.session.timeout.ms", "group.max.size", "group.min.session.timeout.ms", "listener.security.protocol.map",
-    "listeners", "log.cleaner.enable",
-    "log.dir", "log.dirs", "log.retention.check.interval.ms", "log.retention.hours",
-    "log.retention.minutes", "log.roll.hours", "max.incremental.fetch.session.cache.slots", "node.id",
-    "num.partitions", "offset.metadata.max.bytes", "offsets.retention.check.interval.ms",
-    "offsets.retention.minutes", "offsets.topic.num.partitions", "offsets.topic.replication.factor",
-    "process.roles", "queued.max.request.bytes", "quota.window.num", "quota.window.size.seconds",
-    "socket.request.max.bytes", "transaction.max.timeout.ms", "transaction.state.log.num.partitions",
-    "transaction.state.log.replication.factor", "transactional.id.expiration.ms",
 ];
 
 /// A setting of a group or of client metrics.

@@ -117,9 +117,12 @@ func (r *run) settings(node int32) {
 	incremental("set too little", change(kadm.SetConfig, "segment.bytes", "1"))
 	incremental("take from a list", change(kadm.SubtractConfig, "cleanup.policy", "compact"))
 	incremental("add to no list", change(kadm.AppendConfig, "retention.ms", "1"))
+	// A broker shows a change a moment after it is answered.
+	await("the shorter list", func() bool { return r.setting(topic, "cleanup.policy") == "delete" })
 	r.shown(topic, "cleanup.policy", "retention.ms", "segment.bytes")
 	incremental("add to a list", change(kadm.AppendConfig, "cleanup.policy", "compact"))
 	incremental("delete", change(kadm.DeleteConfig, "retention.ms", ""))
+	await("the default", func() bool { return r.setting(topic, "retention.ms") == "604800000" })
 	r.shown(topic, "cleanup.policy", "retention.ms")
 	for _, dry := range must(r.admin.ValidateAlterTopicConfigs(step(), change(kadm.SetConfig, "retention.ms", "9"), topic)) {
 		say("dry run: %s", errorName(dry.Err))
@@ -128,6 +131,7 @@ func (r *run) settings(node int32) {
 	for _, set := range must(r.admin.AlterTopicConfigsState(step(), state, topic)) {
 		say("all anew: %s", errorName(set.Err))
 	}
+	await("the new settings", func() bool { return r.setting(topic, "max.message.bytes") == "5000" })
 	r.shown(topic, "cleanup.policy", "retention.ms", "max.message.bytes")
 
 	// A default of the cluster, and one broker's own.
