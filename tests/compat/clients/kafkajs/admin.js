@@ -71,6 +71,12 @@ async function settings(run, node) {
   await show(ConfigResourceTypes.TOPIC, topic, 'retention.ms', 'cleanup.policy', 'segment.bytes')
   // This client knows the old request alone: what is not named goes back to its default.
   await alter('set', [{ name: 'max.message.bytes', value: '5000' }])
+  // A broker shows a change a moment after it is answered.
+  await until('the change', async () => {
+    const asked = { type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes'] }
+    const { resources } = await run.admin.describeConfigs({ resources: [asked] })
+    return resources[0].configEntries[0].configValue === '5000'
+  })
   await show(ConfigResourceTypes.TOPIC, topic, 'retention.ms', 'cleanup.policy', 'max.message.bytes')
   await alter('for show', [{ name: 'retention.ms', value: '9' }], true)
   await alter('a wrong value', [{ name: 'retention.ms', value: 'x' }])
