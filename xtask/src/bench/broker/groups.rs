@@ -16,6 +16,7 @@ use logway_protocol::message::sync_group::{SyncGroupRequest, SyncGroupRequestAss
 use logway_protocol::{ErrorCode, Text};
 use serde_json::json;
 
+use super::coordinators::is_coordinated;
 use super::stage::{Stage, TOPIC};
 use super::{Case, Figures};
 use crate::bench::load::{connection::Connection, topics};
@@ -94,6 +95,7 @@ impl Member {
 
 fn heartbeats(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Result<()> {
     let target = stage.warm(system, false)?;
+    topics::retry("coordinate groups", || is_coordinated(&target.address))?;
     let time = stage.time.max(INTERVAL * 5);
     let run = std::process::id();
     let measured = target.on_topic(i32::try_from(MEMBERS)?, &[], || {
@@ -153,6 +155,7 @@ fn beat_all(address: &str, (run, at): (u32, usize), until: Instant) -> anyhow::R
 
 fn rebalance(stage: &mut Stage, system: System, figures: &mut Figures) -> anyhow::Result<()> {
     let target = stage.warm(system, false)?;
+    topics::retry("coordinate groups", || is_coordinated(&target.address))?;
     // Another group each time: the members of the last one may not have left.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let group = Text::from(format!("large-{}", now.as_micros()));
