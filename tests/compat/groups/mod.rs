@@ -2,6 +2,7 @@
 //! the other protocol, groups that change it. Both have to say the same, line by line.
 
 mod clients;
+mod kills;
 mod migration;
 mod play;
 mod scenes;
