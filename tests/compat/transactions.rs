@@ -1,6 +1,7 @@
 //! Transactional requests of every kind, odd ones above all, get the same answers from Apache Kafka
 //! and from Logway. Producer ids are told by the order in which they appear.
 
+mod hanging;
 mod talk;
 mod versions;
 

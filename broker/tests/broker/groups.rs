@@ -21,7 +21,7 @@ use logway_protocol::{ErrorCode, Text};
 
 use crate::harness::{Client, PATIENCE, Server};
 
-fn join_request(group: &str, member: &Text) -> JoinGroupRequest {
+pub(crate) fn join_request(group: &str, member: &Text) -> JoinGroupRequest {
     let offer = JoinGroupRequestProtocol {
         name: Text::from("range"),
         metadata: Bytes::from_static(b"meta"),
@@ -37,7 +37,7 @@ fn join_request(group: &str, member: &Text) -> JoinGroupRequest {
 }
 
 /// Joins as its version wants it: from 4 on with the id that the first try brings.
-async fn join(client: &mut Client, version: i16, group: &str) -> JoinGroupResponse {
+pub(crate) async fn join(client: &mut Client, version: i16, group: &str) -> JoinGroupResponse {
     let rebalance_timeout_ms = if version == 0 { -1 } else { 60_000 };
     let ask = |member: &Text| JoinGroupRequest {
         rebalance_timeout_ms,
@@ -56,7 +56,12 @@ async fn join(client: &mut Client, version: i16, group: &str) -> JoinGroupRespon
     client.ask(version, &ask(&first.member_id)).await
 }
 
-async fn sync(client: &mut Client, version: i16, group: &str, joined: &JoinGroupResponse) -> Bytes {
+pub(crate) async fn sync(
+    client: &mut Client,
+    version: i16,
+    group: &str,
+    joined: &JoinGroupResponse,
+) -> Bytes {
     let assignment = SyncGroupRequestAssignment {
         member_id: joined.member_id.clone(),
         assignment: Bytes::from_static(b"share"),
@@ -99,7 +104,12 @@ pub(crate) fn commit_request(group: &str, partition: i32, offset: i64) -> Offset
 }
 
 /// (offset, metadata) of one partition, whatever the version's form.
-async fn committed(client: &mut Client, version: i16, group: &str, partition: i32) -> (i64, Text) {
+pub(crate) async fn committed(
+    client: &mut Client,
+    version: i16,
+    group: &str,
+    partition: i32,
+) -> (i64, Text) {
     if version < 8 {
         let name = Text::from("t");
         let topic = OffsetFetchRequestTopic {

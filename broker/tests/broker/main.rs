@@ -11,6 +11,7 @@ mod consumer_groups;
 mod delete_records;
 mod fetch;
 mod fetch_sessions;
+mod group_kills;
 mod groups;
 mod harness;
 mod isolation;

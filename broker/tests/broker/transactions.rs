@@ -22,6 +22,7 @@ use logway_protocol::message::record::transaction::{
 use logway_protocol::message::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
+use logway_protocol::message::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 use logway_protocol::{ErrorCode, Message, Text};
 use tempfile::TempDir;
 
@@ -431,5 +432,43 @@ async fn ids_that_were_forgotten_are_unknown_after_a_restart() {
     };
     let unknown = tokio::time::timeout(Duration::from_secs(30), unknown).await;
     assert_eq!(unknown.unwrap(), ErrorCode::TransactionalIdNotFound);
+    broker.shutdown(PATIENCE).await;
+}
+
+/// Kafka loses an id whose client speaks the second protocol at level 0: its records cannot say so.
+#[tokio::test]
+async fn either_protocol_goes_on_at_every_level_and_over_a_kill() {
+    let server = Server::start_with(quick).await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 1).await;
+    let (mut producer, mut expected) = (init(&mut client, 60_000).await, Vec::new());
+    for level in [1, 0, 1, 2] {
+        let value = format!("before {level}");
+        assert_eq!(send(&mut client, (0, &value), producer, 0).await, 0);
+        let upgrade_type = if level == 0 { 2 } else { 1 };
+        for upgrade_type in [upgrade_type, 2] {
+            // What is the level already, or goes the other way, is refused.
+            let request = UpdateFeaturesRequest {
+                feature_updates: vec![FeatureUpdateKey {
+                    feature: Text::from("transaction.version"),
+                    max_version_level: level,
+                    upgrade_type,
+                    ..FeatureUpdateKey::default()
+                }],
+                ..UpdateFeaturesRequest::default()
+            };
+            client.ask(2, &request).await;
+        }
+        let answer = end(&mut client, producer, true).await;
+        assert_eq!(answer.error_code, 0, "at level {level}");
+        producer = (answer.producer_id, answer.producer_epoch);
+        expected.push(value);
+    }
+    wait_for(&mut client, &["CompleteCommit"]).await;
+    let killed = killed(&server);
+    let (broker, mut client) = start(killed.path(), quick).await;
+    let next = init(&mut client, 60_000).await;
+    assert_eq!(next, (producer.0, producer.1 + 1));
+    assert_eq!(committed(&mut client, 0).await, (expected, true));
     broker.shutdown(PATIENCE).await;
 }

@@ -53,7 +53,6 @@ fn await_level(raw: &mut Raw, level: i16) -> String {
     let request = ApiVersionsRequest {
         client_software_name: Text::from("raw"),
         client_software_version: Text::from("1"),
-        ..ApiVersionsRequest::default()
     };
     let answer = eventually("the level that was asked for", || {
         let answer = raw.ask(4, &request);

@@ -161,7 +161,7 @@ fn group_name(group: usize) -> String {
 }
 
 /// Asks for a coordinator, which makes the topic of offsets.
-fn is_coordinated(address: &str) -> anyhow::Result<()> {
+pub(super) fn is_coordinated(address: &str) -> anyhow::Result<()> {
     let request = FindCoordinatorRequest {
         key: group_name(0).as_str().into(),
         ..FindCoordinatorRequest::default()

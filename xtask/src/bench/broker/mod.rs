@@ -7,6 +7,7 @@ mod coordinators;
 mod e2e;
 mod fetch;
 mod first;
+mod groups;
 mod latency;
 mod memory;
 mod must;
@@ -76,6 +77,7 @@ fn cases(args: &BenchArgs) -> Vec<Case> {
         cases.extend(tools::cases());
     }
     cases.extend(coordinators::cases());
+    cases.extend(groups::cases());
     cases.extend(memory::cases());
     cases.extend(first::cases());
     cases.extend(restart::cases(args.log_gb));

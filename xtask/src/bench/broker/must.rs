@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::produce::{Durable, LARGE, Produce, SMALL};
-use super::{coordinators, fetch, first, latency, memory, partitions, tools};
+use super::{coordinators, fetch, first, groups, latency, memory, partitions, tools};
 use crate::bench::load::Shape;
 use crate::bench::report::{Report, shown};
 
@@ -139,6 +139,8 @@ fn coordinators(rows: &mut Rows<'_>) {
     rows.push(what, (true, 1000.0), rows.ours(case, "transactions/s"));
     rows.ratio_at_least(case, "transactions/s", 1.5);
     rows.at_most(coordinators::OFFSETS, "offsets ready after SIGKILL, s", 1.0);
+    rows.at_most(groups::HEARTBEATS, "server CPU, % of a core", 10.0);
+    rows.at_most(groups::REBALANCE, "last join to all assigned, s", 1.0);
 }
 
 fn many_partitions(rows: &mut Rows) {
