@@ -102,47 +102,50 @@ async function refused(run) {
   }
 }
 
-// Twenty messages, a second apart; the first five are deleted half way.
+// Twenty messages, a second apart; the first five are deleted in the end.
 async function resets(run) {
   const topic = await run.topic('topic', 1)
   for (const [n, message] of numbered(1, 0, 20).entries()) await run.write(topic, [{ ...message, timestamp: String(n * 1_000) }])
-  const [{ offset: later }] = await run.admin.fetchTopicOffsetsByTimestamp(topic, 7_500)
-  const partitions = (offset) => [{ partition: 0, offset: String(offset) }]
-  const ready = async (set) => {
+  const first = async (what, commit, fromBeginning = true) => {
     const groupId = run.freshGroup()
-    await set(groupId)
-    return groupId
+    if (commit != null) await commit(groupId)
+    const [{ offset, value }] = await run.read(topic, { groupId, fromBeginning, enough: (found) => found.length > 0 })
+    return `${what}: offset ${offset} is ${value}`
   }
-  const at = (offset) => ready((groupId) => run.admin.setOffsets({ groupId, topic, partitions: partitions(offset) }))
-  const reset = (earliest) => ready((groupId) => run.admin.resetOffsets({ groupId, topic, earliest }))
+  const partitions = (offset) => [{ partition: 0, offset: String(offset) }]
+  const at = (offset) => (groupId) => run.admin.setOffsets({ groupId, topic, partitions: partitions(offset) })
   // Side by side: this client takes five seconds to set a group's offsets.
-  const [at12, at100, at7500, at2, atMillion, toEarliest, toLatest] = await Promise.all([
-    at(12), at(100), at(later), at(2), at(1_000_000), reset(true), reset(false),
+  const before = await Promise.all([
+    first('earliest'),
+    first('committed 12', at(12)),
+    first('reset to the earliest', (groupId) => run.admin.resetOffsets({ groupId, topic, earliest: true })),
+    first('committed 100, earliest', at(100)),
+    first('from 7500 ms on', async (groupId) => {
+      const [{ offset }] = await run.admin.fetchTopicOffsetsByTimestamp(topic, 7_500)
+      await at(offset)(groupId)
+    }),
   ])
-  const first = async (what, groupId) => {
-    const [{ offset, value }] = await run.read(topic, { groupId, enough: (found) => found.length > 0 })
-    say(`${what}: offset ${offset} is ${value}`)
-  }
-  await first('earliest', run.freshGroup())
-  await first('committed 12', at12)
-  await first('committed 100, earliest', at100)
-  await first('from 7500 ms on', at7500)
-  await first('reset to the earliest', toEarliest)
+  before.forEach(say)
   const sought = await run.read(topic, {
     joined: (consumer) => consumer.seek({ topic, partition: 0, offset: '17' }),
     enough: (found) => found.some(({ value }) => String(value) === '19'),
   })
   say(`sought: ${sought.some(({ offset }) => offset === '17')}`)
   await run.admin.deleteTopicRecords({ topic, partitions: partitions(5) })
-  await first('deleted before 5, earliest', run.freshGroup())
-  await first('committed 2, earliest', at2)
-  await latest(run, topic, 'latest', run.freshGroup())
-  await latest(run, topic, 'committed 1000000, latest', atMillion)
-  await latest(run, topic, 'reset to the latest', toLatest)
+  const after = await Promise.all([first('deleted before 5, earliest'), first('committed 2, earliest', at(2))])
+  after.forEach(say)
+  const news = await Promise.all([
+    latest(run, topic, 'latest'),
+    latest(run, topic, 'committed 1000000, latest', at(1_000_000)),
+    latest(run, topic, 'reset to the latest', (groupId) => run.admin.resetOffsets({ groupId, topic, earliest: false })),
+  ])
+  news.forEach(say)
 }
 
 // Writes until the reader sees something: nothing that was there before.
-async function latest(run, topic, what, groupId) {
+async function latest(run, topic, what, commit) {
+  const groupId = run.freshGroup()
+  if (commit) await commit(groupId)
   const [{ high }] = await run.admin.fetchTopicOffsets(topic)
   let seen = []
   const reading = run.read(topic, { groupId, fromBeginning: false, enough: (found) => (seen = found).length > 0 })
@@ -151,7 +154,7 @@ async function latest(run, topic, what, groupId) {
     return seen.length > 0
   })
   const [{ offset, value }] = await reading
-  say(`${what}: only new ones: ${Number(offset) >= Number(high) && String(value) === 'new'}`)
+  return `${what}: only new ones: ${Number(offset) >= Number(high) && String(value) === 'new'}`
 }
 
 module.exports = { codecs, records, resets }
