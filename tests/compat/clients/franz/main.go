@@ -100,7 +100,9 @@ func (r *run) name(short string) string {
 // Creates a topic, settings as "name", "value", ...; its full name.
 func (r *run) topic(short string, partitions int32, settings ...string) string {
 	topic := r.name(short)
-	configs := map[string]*string{}
+	// Some records are of 1970: a broker may look for old ones at any moment.
+	forever := "-1"
+	configs := map[string]*string{"retention.ms": &forever}
 	for i := 0; i < len(settings); i += 2 {
 		configs[settings[i]] = &settings[i+1]
 	}

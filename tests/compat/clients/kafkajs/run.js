@@ -42,7 +42,8 @@ class Run {
   // Creates a topic; its full name.
   async topic(short, partitions, settings = {}) {
     const topic = this.name(short)
-    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }))
+    // Some messages are of 1970: a broker may look for old ones at any moment.
+    const configEntries = Object.entries({ 'retention.ms': '-1', ...settings }).map(([name, value]) => ({ name, value }))
     const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }]
     if (!(await this.admin.createTopics({ topics }))) fail(`${short} is there already`)
     return topic
