@@ -187,7 +187,7 @@ fn folders_change_hands_between_kafka_and_logway() {
     peers::ok(&mut client.command("write", &at), "");
     let expected = served(&client, &at);
     assert!(expected.committed.len() < expected.all.len());
-    kafka.ok(&["kill", "1"]);
+    kafka.kill();
 
     // With all that Kafka left, and with its segments alone.
     let first = folder.path().join("first");
@@ -298,7 +298,7 @@ fn kafka_takes_over_a_folder_that_logway_compacted() {
     let compact = ["cleanup.policy=compact", "min.cleanable.dirty.ratio=1"];
     create_topic(&kafka, &at, &compact);
     peers::ok(&mut client.command("keyed", &at), "");
-    kafka.ok(&["kill", "1"]);
+    kafka.kill();
     let expected = logway_compacts(&kafka, &client, folder.path());
     let own = folder.path().join(format!("broker/{TOPIC}-0"));
     let said = kafka.check_files(&own);
@@ -311,7 +311,10 @@ fn kafka_takes_over_a_folder_that_logway_compacted() {
         kafka.ok(&["cont", "1"]);
         let who = format!("Kafka with the folder, before a {end}");
         served(&client, &at).assert_is(&expected, &who);
-        kafka.ok(&[end, "1"]);
+        match end {
+            "kill" => kafka.kill(),
+            _ => drop(kafka.ok(&[end, "1"])),
+        }
     }
     hand_over(&own, &kafka.partition(TOPIC), |_| true);
     kafka.ok(&["cont", "1"]);

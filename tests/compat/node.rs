@@ -1,6 +1,7 @@
 //! A node of Apache Kafka that is stopped, killed and started again over its data.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +50,15 @@ impl Kafka {
     /// What the script says to these arguments.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         peers::ok(&mut self.command(args), "")
+    }
+
+    /// Ends it with SIGKILL and waits until nothing of it listens any more.
+    pub(crate) fn kill(&self) {
+        self.ok(&["kill", "1"]);
+        harness::eventually("an end", || match TcpStream::connect(self.address()) {
+            Ok(_) => Err("it still listens"),
+            Err(_) => Ok(()),
+        });
     }
 
     pub(crate) fn address(&self) -> String {

@@ -109,7 +109,7 @@ fn a_coordinator_killed_between_join_and_sync_says_what_kafka_says() {
     let folder = tempfile::tempdir().expect("a folder");
     let kafka = Kafka::start(script, folder.path());
     let held = before(&kafka.address());
-    kafka.ok(&["kill", "1"]);
+    kafka.kill();
     kafka.ok(&["cont", "1"]);
     let theirs = after(&kafka.address(), &held);
     let logway = broker(folder.path());

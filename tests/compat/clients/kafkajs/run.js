@@ -78,7 +78,10 @@ class Run {
     let idle = 0
     let crashed
     consumer.on(consumer.events.FETCH, () => (idle += 1))
-    consumer.on(consumer.events.CRASH, ({ payload }) => (crashed = payload.error))
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      // A consumer that begins again by itself is not crashed: its coordinator may still be loading.
+      if (!payload.restart) crashed = payload.error
+    })
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning })
     const isIn = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve))
