@@ -4,19 +4,18 @@
 
 use std::fmt::Debug;
 
-use logway_protocol::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::{ErrorCode, Request, Text};
 
 use crate::admin_cases::{self, Case};
 use crate::node::Kafka;
 use crate::odd::exchange::Connection;
-use crate::{broker, peers};
+use crate::{broker, peers, steady};
 
 /// A broker that is asked, and what it said.
 pub(crate) struct Asked {
     pub(crate) at: Connection,
     pub(crate) said: Vec<(String, String)>,
+    marks: u32,
 }
 
 impl Asked {
@@ -40,35 +39,7 @@ impl Asked {
 
     /// Waits until everybody who is asked sees what was changed: at once in Logway, soon in Kafka.
     pub(crate) async fn settle(&mut self) {
-        let mut before = self.state().await;
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            let now = self.state().await;
-            if now == before {
-                return;
-            }
-            before = now;
-        }
-    }
-
-    async fn state(&mut self) -> String {
-        let topics = MetadataRequest {
-            topics: None,
-            ..MetadataRequest::default()
-        };
-        let topics = self.at.ask(12, &topics).await.expect("an answer");
-        let resources =
-            [(4, "1"), (4, ""), (32, "g"), (16, "m")].map(|(kind, name)| DescribeConfigsResource {
-                resource_type: kind,
-                resource_name: Text::from(name),
-                configuration_keys: None,
-            });
-        let configs = DescribeConfigsRequest {
-            resources: resources.to_vec(),
-            ..DescribeConfigsRequest::default()
-        };
-        let configs = self.at.ask(4, &configs).await.expect("an answer");
-        format!("{:?} {:?}", topics.topics, configs.results)
+        steady::changes(&mut self.at, &mut self.marks).await;
     }
 }
 
@@ -84,6 +55,7 @@ async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
     let mut asked = Asked {
         at: Connection::open(addr.parse().expect("IP:PORT")).await,
         said: Vec::new(),
+        marks: 0,
     };
     for case in cases {
         case(&mut asked).await;

@@ -30,6 +30,7 @@ mod raw;
 mod requests;
 mod scenarios;
 mod sequences;
+mod steady;
 mod streams;
 mod transactions;
 
