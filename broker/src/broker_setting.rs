@@ -124,6 +124,7 @@ fn own(s: &Settings) -> Vec<Row> {
         ("quota.window.size.seconds", s.quota_window_size_seconds.to_string(), INT, "Length of such a window."),
         ("transaction.abort.timed.out.transaction.cleanup.interval.ms", s.transaction_abort_timed_out_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactions past their timeout."),
         ("transaction.max.timeout.ms", s.transaction_max_timeout_ms.to_string(), INT, "Longest timeout a transactional producer may ask for."),
+        ("transaction.partition.verification.enable", s.transaction_partition_verification_enable.to_string(), Kind::Bool, "Whether a batch of an older client is taken into a transaction only where the coordinator knows of it."),
         ("transaction.remove.expired.transaction.cleanup.interval.ms", s.transaction_remove_expired_transaction_cleanup_interval_ms.to_string(), INT, "Time between looks for transactional ids to forget."),
         ("transaction.state.log.num.partitions", s.transaction_state_log_num_partitions.to_string(), INT, "Partitions of the topic that keeps the transactions' states."),
         ("transactional.id.expiration.ms", s.transactional_id_expiration_ms.to_string(), INT, "Time after which a transactional id without a transaction is forgotten."),
