@@ -14,6 +14,7 @@ mod admin_more;
 mod admin_settings;
 mod alter_configs;
 mod compaction;
+mod deleted;
 mod dump;
 mod folders;
 mod groups;
