@@ -51,7 +51,7 @@ pub(crate) fn verdict(code: i16, message: Option<&Text>) -> String {
     format!("{code} {text}")
 }
 
-async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
+pub(crate) async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
     let mut asked = Asked {
         at: Connection::open(addr.parse().expect("IP:PORT")).await,
         said: Vec::new(),
@@ -64,6 +64,19 @@ async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
     asked.said
 }
 
+/// What Kafka said and Logway did not, or otherwise.
+pub(crate) fn differences(
+    theirs: Vec<(String, String)>,
+    ours: Vec<(String, String)>,
+) -> Vec<String> {
+    let pairs = theirs.into_iter().zip(ours);
+    let found = pairs.filter(|((_, theirs), (_, ours))| theirs != ours);
+    let found = found.map(|((what, theirs), (_, ours))| {
+        format!("{what}\n    kafka:  {theirs}\n    logway: {ours}")
+    });
+    found.collect()
+}
+
 #[test]
 fn admin_requests_are_answered_as_by_kafka() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -74,13 +87,7 @@ fn admin_requests_are_answered_as_by_kafka() {
     let cases = admin_cases::all();
     let theirs = runtime.block_on(run(&kafka.address(), &cases));
     let ours = runtime.block_on(run(&logway.address("kafka"), &cases));
-    let pairs = theirs.into_iter().zip(ours);
-    let found = pairs.filter(|((_, theirs), (_, ours))| theirs != ours);
-    let found: Vec<String> = found
-        .map(|((what, theirs), (_, ours))| {
-            format!("{what}\n    kafka:  {theirs}\n    logway: {ours}")
-        })
-        .collect();
+    let found = differences(theirs, ours);
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert!(logway.stop().success());
 }

@@ -10,9 +10,11 @@
 
 mod admin;
 mod admin_cases;
+mod admin_more;
 mod admin_settings;
 mod alter_configs;
 mod compaction;
+mod deleted;
 mod dump;
 mod folders;
 mod groups;

@@ -2,6 +2,7 @@
 //! and from Logway. Producer ids are told by the order in which they appear.
 
 mod hanging;
+mod odd;
 mod talk;
 mod versions;
 

@@ -95,8 +95,12 @@ async fn ask(
         let Some(verification) = asked else {
             return Ok(None);
         };
+        let settings = &context.live.get().settings;
         let verdict = if header.version >= JOINS_FROM {
             transactions.add(id, (producer, 2), places.clone()).await
+        } else if !settings.transaction_partition_verification_enable {
+            // As with Kafka, an older client is believed then.
+            Ok(())
         } else {
             let verdicts = transactions.verify(id, producer, &places);
             verdicts.and_then(|verdicts| {
