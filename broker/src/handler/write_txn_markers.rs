@@ -63,6 +63,10 @@ fn begin(
     marker: &WritableTxnMarker,
     at: &(Arc<str>, i32),
 ) -> Result<Appended, ErrorCode> {
+    // A marker of nobody would stand in the log for ever; Kafka's code fails on it.
+    if marker.producer_id == -1 || marker.producer_epoch == -1 {
+        return Err(ErrorCode::UnknownServerError);
+    }
     let markers = Markers {
         producer: (marker.producer_id, marker.producer_epoch),
         commit: marker.transaction_result,
