@@ -27,13 +27,11 @@ pub(crate) async fn handle(
     header: &Header,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
-    let describe = |id: Text| {
-        match context.groups.describe(&id) {
-            Ok(Found::Group(group)) => described(id, &group),
-            Ok(Found::Nothing) => unknown(header.version, id, "not found"),
-            Ok(Found::OtherKind) => unknown(header.version, id, "is not a classic group"),
-            Err(error) => failed(id, error),
-        }
+    let describe = |id: Text| match context.groups.describe(&id) {
+        Ok(Found::Group(group)) => described(id, &group),
+        Ok(Found::Nothing) => unknown(header.version, id, "not found"),
+        Ok(Found::OtherKind) => unknown(header.version, id, "is not a classic group"),
+        Err(error) => failed(id, error),
     };
     let mut groups: Vec<Described> = request.groups.into_iter().map(describe).collect();
     if request.include_authorized_operations {

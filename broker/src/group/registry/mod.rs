@@ -161,11 +161,26 @@ impl Registry {
         let id = id.clone();
         let (waiter, receiver) = self.wait();
         let event = make(waiter);
-        if let Event::Join(_) = &event {
+        if let Event::Join(join) = &event
+            && self.is_empty_consumer_group(&id)
+        {
+            if join.member_id.is_some() {
+                // Nobody has an id of it; the group stays what it is.
+                self.waiters.remove(&waiter);
+                return Err(ErrorCode::GroupIdNotFound);
+            }
             self.make_classic_if_empty(now, &id);
         }
         self.step(now, &id, event);
         Ok(receiver)
+    }
+
+    fn is_empty_consumer_group(&self, id: &Arc<str>) -> bool {
+        let entry = self.groups.get(id);
+        entry.is_some_and(|entry| match &entry.group {
+            Kind::Consumer(group) => group.is_empty(),
+            Kind::Classic(_) => false,
+        })
     }
 
     /// A new waiter, and where its answer will arrive.

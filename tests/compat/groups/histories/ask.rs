@@ -1,5 +1,6 @@
 //! Steps of groups as requests.
 
+use bytes::Bytes;
 use logway_protocol::Text;
 use logway_protocol::message::consumer_group_describe::ConsumerGroupDescribeRequest;
 use logway_protocol::message::consumer_group_heartbeat::{
@@ -138,7 +139,10 @@ fn sync(side: &mut Side, at: usize, step: &Step) {
         protocol_name: from(5, *v, *protocol),
         assignments: assignments.collect(),
     };
-    side.lines[at].send(*v, &request, |answer| Told::of(&answer, answer.error_code));
+    side.lines[at].send(*v, &request, |mut answer| {
+        answer.assignment = measured(&answer.assignment);
+        Told::of(&answer, answer.error_code)
+    });
 }
 
 fn leave(side: &mut Side, at: usize, step: &Step) {
@@ -194,6 +198,19 @@ fn commit(side: &mut Side, at: usize, step: &Step) {
         let error = answer.topics[0].partitions[0].error_code;
         Told::of(&answer, error)
     });
+}
+
+/// How many partitions; which ones is the broker's choice.
+fn counted(partitions: &[i32]) -> Vec<i32> {
+    (0..).take(partitions.len()).collect()
+}
+
+/// An assignment in the consumers' format, which names partitions, by its length.
+fn measured(assignment: &Bytes) -> Bytes {
+    match assignment.first() {
+        Some(0) => format!("{} bytes", assignment.len()).into(),
+        _ => assignment.clone(),
+    }
 }
 
 /// What is looked for: the partitions that may have been committed.
@@ -308,6 +325,10 @@ fn beat(side: &mut Side, at: usize, step: &Step) {
                 })
                 .collect()
         });
+        let shown = answer.assignment.as_mut();
+        for of in shown.into_iter().flat_map(|of| &mut of.topic_partitions) {
+            of.partitions = counted(&of.partitions);
+        }
         Told {
             member: answer.member_id.as_ref().map(Text::to_string),
             number: answer.member_epoch,
@@ -317,7 +338,7 @@ fn beat(side: &mut Side, at: usize, step: &Step) {
     });
 }
 
-/// Requests that look, and those that delete.
+/// Groups with their members.
 fn looks(side: &mut Side, at: usize, step: &Step) -> bool {
     match step {
         Step::DescribeConsumer { v, group } => {
@@ -339,7 +360,7 @@ fn looks(side: &mut Side, at: usize, step: &Step) -> bool {
                     for of in [&mut member.assignment, &mut member.target_assignment] {
                         of.topic_partitions
                             .iter_mut()
-                            .for_each(|of| of.partitions.sort_unstable());
+                            .for_each(|of| of.partitions = counted(&of.partitions));
                         of.topic_partitions
                             .sort_by(|one, other| one.topic_name.cmp(&other.topic_name));
                     }
@@ -357,14 +378,22 @@ fn looks(side: &mut Side, at: usize, step: &Step) -> bool {
             side.lines[at].send(*v, &request, |mut answer| {
                 let group = &mut answer.groups[0];
                 group.error_message = None;
-                group
-                    .members
-                    .iter_mut()
-                    .for_each(|of| of.member_id = Text::default());
+                group.members.iter_mut().for_each(|of| {
+                    of.member_id = Text::default();
+                    of.member_assignment = measured(&of.member_assignment);
+                });
                 group.members.sort_by_key(|of| format!("{of:?}"));
                 Told::of(&answer, answer.groups[0].error_code)
             });
         }
+        other => return lists(side, at, other),
+    }
+    true
+}
+
+/// Groups by their state, and who coordinates.
+fn lists(side: &mut Side, at: usize, step: &Step) -> bool {
+    match step {
         Step::ListGroups { v, states, types } => {
             let request = ListGroupsRequest {
                 states_filter: if *v >= 4 { texts(states) } else { Vec::new() },
@@ -404,6 +433,13 @@ fn looks(side: &mut Side, at: usize, step: &Step) -> bool {
                 }
             });
         }
+        other => return deletes(side, at, other),
+    }
+    true
+}
+
+fn deletes(side: &mut Side, at: usize, step: &Step) -> bool {
+    match step {
         Step::DeleteOffsets { group, place } => {
             let topic = OffsetDeleteRequestTopic {
                 name: side.name(*place),

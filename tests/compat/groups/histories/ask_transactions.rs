@@ -1,7 +1,6 @@
 //! Steps of transactions as requests.
 
 use logway_protocol::Text;
-use logway_protocol::batch::split_batches;
 use logway_protocol::batch_builder::BatchBuilder;
 use logway_protocol::compression::Compression;
 use logway_protocol::message::add_offsets_to_txn::AddOffsetsToTxnRequest;
@@ -75,7 +74,7 @@ pub(super) fn send(side: &mut Side, at: usize, step: &Step) {
     }
 }
 
-fn sorted(results: &mut Vec<AddPartitionsToTxnTopicResult>) {
+fn sorted(results: &mut [AddPartitionsToTxnTopicResult]) {
     for topic in results.iter_mut() {
         topic
             .results_by_partition
@@ -233,7 +232,7 @@ fn mark(side: &mut Side, at: usize, step: &Step) {
     side.lines[at].send(*v, &request, |answer| Told::of(&answer, 0));
 }
 
-/// What a reader of committed records sees, batch by batch.
+/// Where a partition ends for a reader of committed records, and what is aborted before.
 fn read(side: &mut Side, at: usize, place: Place) {
     let request = FetchRequest {
         max_bytes: 1 << 20,
@@ -254,20 +253,7 @@ fn read(side: &mut Side, at: usize, place: Place) {
         let (error, end, stable) = (of.error_code, of.high_watermark, of.last_stable_offset);
         let mut aborted = of.aborted_transactions.clone().unwrap_or_default();
         aborted.sort_by_key(|of| of.first_offset);
-        let mut text = format!("{error} end {end} stable {stable} aborted {aborted:?}");
-        if let Some(records) = of.records {
-            for (header, _) in split_batches(&records).flatten() {
-                text += &format!(
-                    " [{} producer_id: {} e{} s{} control {} transactional {}]",
-                    header.base_offset,
-                    header.producer_id,
-                    header.producer_epoch,
-                    header.base_sequence,
-                    header.is_control(),
-                    header.is_transactional(),
-                );
-            }
-        }
+        let text = format!("{error} end {end} stable {stable} aborted {aborted:?}");
         Told {
             text,
             error,

@@ -93,12 +93,12 @@ fn explore(addresses: [String; 2], count: usize, seed: u64) -> Vec<String> {
         let length = 5 + random.below(STEPS);
         let played = pair.play(Source::Drawn(&mut random, about, length), play::QUICK);
         steps += played.steps.len();
-        if played.difference.is_some() {
-            if let Some(found) = pair.explain(&played.steps) {
-                let found = format!("seed {seed} {about:?}:\n{found}");
-                println!("{found}");
-                differences.push(found);
-            }
+        if played.difference.is_some()
+            && let Some(found) = pair.explain(&played.steps)
+        {
+            let found = format!("seed {seed} {about:?}:\n{found}");
+            println!("{found}");
+            differences.push(found);
         }
     }
     let took = began.elapsed();

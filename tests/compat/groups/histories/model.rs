@@ -114,9 +114,12 @@ impl Model {
             Step::Init { by, .. } | Step::End { by, .. } if told.error == 0 => {
                 if let (Some(pid), Some(id)) = (pid, by.id) {
                     let epoch = i16::try_from(told.number).unwrap_or(0);
-                    let id = Some(id);
-                    let writer = Writer { id, pid, epoch };
-                    self.writers.insert(id.unwrap_or(2), writer);
+                    let writer = Writer {
+                        id: Some(id),
+                        pid,
+                        epoch,
+                    };
+                    self.writers.insert(id, writer);
                 }
             }
             Step::Produce {
