@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use harness::DEADLINE;
-
 use super::draw::{About, Random, draw, last_looks};
 use super::line::Line;
 use super::model::Model;
@@ -18,6 +16,8 @@ use super::{LONGER, ask, ask_transactions};
 pub(super) const QUICK: Duration = Duration::from_millis(8);
 /// How long one may take to follow the other.
 const FOLLOW: Duration = Duration::from_secs(2);
+/// How long an answer that need not wait may take.
+const LATE: Duration = Duration::from_secs(15);
 const REBALANCE_IN_PROGRESS: i16 = 27;
 
 /// Where steps come from.
@@ -146,7 +146,7 @@ impl Pair {
             if same && answered && last.elapsed() > quiet && self.groups_agree() {
                 break;
             }
-            if began.elapsed() > if answered { FOLLOW } else { DEADLINE } {
+            if began.elapsed() > if answered { FOLLOW } else { LATE } {
                 let of = |told: &HashMap<usize, Told>| {
                     let mut all: Vec<String> = told
                         .iter()
