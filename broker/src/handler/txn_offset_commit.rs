@@ -89,6 +89,9 @@ async fn ask(
     let producer = (request.producer_id, request.producer_epoch);
     let places = BTreeSet::from([(Arc::from(OFFSETS_TOPIC), partition.index())]);
     let (id, transactions) = (&request.transactional_id, &context.transactions);
+    if id.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
+    }
     let mut asked = None;
     for _ in 0..ROUNDS {
         asked = partition.begin_verification(producer.0, producer.1);

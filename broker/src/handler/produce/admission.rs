@@ -94,6 +94,10 @@ impl Admission {
         if questions.is_empty() || is_believed {
             return (admission, false);
         }
+        if id.is_empty() {
+            admission.refuse(questions, |_| ErrorCode::InvalidRequest);
+            return (admission, false);
+        }
         let places: BTreeSet<TopicPartition> = questions.iter().map(Question::at).collect();
         let transactions = &context.transactions;
         let verdicts: HashMap<TopicPartition, ErrorCode> = if header.version >= ADDS_FROM {
