@@ -157,7 +157,7 @@ func (r *run) metadata(group, topic string) {
 	listed := play.Must(r.admin.ListConsumerGroupOffsetsBatch(map[string]map[string][]int32{group: {topic: {0, 9}}}))[group]
 	for _, partition := range []int32{0, 9} {
 		block := listed.Blocks[topic][partition]
-		play.Say("partition %d: offset %d, epoch %d, %q, %s", partition, block.Offset, block.LeaderEpoch, block.Metadata, block.Err)
+		play.Say("partition %d: offset %d, epoch %d, %q, %s", partition, block.Offset, block.LeaderEpoch, block.Metadata, errorName(block.Err))
 	}
 }
 
@@ -191,7 +191,7 @@ func static(r *run) {
 	untouched("ended and started again", x2)
 	x3 := r.member(group, "range", "x", topic)
 	x2.Gone()
-	play.Say("two of one name: the first gets %v", x2.Errors())
+	play.Say("two of one name: the first gets %v", slices.Compact(x2.Errors()))
 	untouched("two of one name", x3)
 	r.write(topic, 6, 0, 30)
 	play.Say("read %s", play.Short(r.readBy(group, 30, x3, y)))
@@ -200,7 +200,7 @@ func static(r *run) {
 	left, err := r.admin.RemoveMemberFromConsumerGroup(group, []string{"x", "nobody"})
 	play.Done(err)
 	for _, member := range left.Members {
-		play.Say("removing %s: %s", *member.GroupInstanceId, member.Err)
+		play.Say("removing %s: %s", *member.GroupInstanceId, errorName(member.Err))
 	}
 	play.Shares("the other has all", []*play.Child{y}, 6)
 	y.Kill()
@@ -219,7 +219,7 @@ func cooperative(r *run) {
 			case <-stop:
 				stopped <- n
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 				play.Done(producer.SendMessages(numbered(topic, 6, n, n+6)))
 			}
 		}

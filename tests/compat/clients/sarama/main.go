@@ -77,6 +77,9 @@ func errorName(err error) string {
 	if errors.As(err, &known) {
 		err = known
 	}
+	if err == sarama.ErrNoError {
+		return "ok"
+	}
 	return strings.TrimPrefix(err.Error(), "kafka server: ")
 }
 

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -60,13 +61,25 @@ func (r *run) begins(topic string) {
 	for _, at := range []int64{sarama.OffsetOldest, 0, 4, 5, 19, 21, 100} {
 		play.Say("a reader from %d: %s", at, r.from(topic, at))
 	}
+	type begin struct {
+		committed, initial int64
+		reset              bool
+		saw                string
+	}
+	var groups []*begin
+	var ended sync.WaitGroup
 	for _, initial := range []int64{sarama.OffsetOldest, sarama.OffsetNewest} {
 		for _, committed := range []int64{-1, 2, 12, 100} {
 			for _, reset := range []bool{true, false} {
-				play.Say("a group, committed %d, initial %d, reset %t: %s", committed, initial, reset,
-					r.first(topic, committed, initial, reset))
+				group := &begin{committed: committed, initial: initial, reset: reset}
+				groups = append(groups, group)
+				ended.Go(func() { group.saw = r.first(topic, committed, initial, reset) })
 			}
 		}
+	}
+	ended.Wait()
+	for _, group := range groups {
+		play.Say("a group, committed %d, initial %d, reset %t: %s", group.committed, group.initial, group.reset, group.saw)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/IBM/sarama"
 
@@ -34,8 +35,12 @@ func (r *run) seen(topics ...string) {
 				markers++
 			}
 		}
-		play.Say("  %s: committed %s; all %s; %d markers", r.plain(topic), play.Short(r.values(topic, sarama.ReadCommitted)),
-			play.Short(r.values(topic, sarama.ReadUncommitted)), markers)
+		var committed, all string
+		var both sync.WaitGroup
+		both.Go(func() { committed = play.Short(r.values(topic, sarama.ReadCommitted)) })
+		both.Go(func() { all = play.Short(r.values(topic, sarama.ReadUncommitted)) })
+		both.Wait()
+		play.Say("  %s: committed %s; all %s; %d markers", r.plain(topic), committed, all, markers)
 	}
 }
 
@@ -63,7 +68,7 @@ func transactions(r *run) {
 	r.write(two, 1, 30, 32)
 	play.Say("others write beside an open one")
 	r.seen(two)
-	play.Say("abort: %s", play.Outcome(producer.AbortTxn()))
+	play.Say("abort: %s: %s", play.Outcome(producer.AbortTxn()), r.transaction("id", "CompleteAbort"))
 	r.seen(two)
 	play.Done(producer.BeginTxn())
 	play.Say("an empty one: %s", play.Outcome(producer.CommitTxn()))
@@ -77,7 +82,7 @@ func transactions(r *run) {
 	producer = r.transactional("killed")
 	play.Say("the next of that id starts: %s", r.transaction("killed", "Empty"))
 	begin(producer, numbered(two, 1, 50, 53))
-	play.Say("commit: %s", play.Outcome(producer.CommitTxn()))
+	play.Say("commit: %s: %s", play.Outcome(producer.CommitTxn()), r.transaction("killed", "CompleteCommit"))
 	play.Done(producer.Close())
 	r.seen(two)
 	r.listed()
@@ -87,6 +92,7 @@ func transactions(r *run) {
 // Offsets are part of a transaction, or none of it.
 func (r *run) offsetsInside(topic string) {
 	producer, group := r.transactional("offsets"), r.Name("group")
+	// The client sends them with the commit, so what is aborted never comes to the broker.
 	for n, end := range []func() error{producer.CommitTxn, producer.AbortTxn} {
 		play.Done(producer.BeginTxn())
 		about := "about"
@@ -94,9 +100,9 @@ func (r *run) offsetsInside(topic string) {
 			topic: {{Partition: 0, Offset: int64(3 + 6*n), LeaderEpoch: -1, Metadata: &about}},
 		}
 		play.Done(producer.AddOffsetsToTxn(offsets, group))
-		play.Say("end: %s", play.Outcome(end()))
-		play.Await("the offsets", func() bool { return r.committed(group) == 3 })
-		play.Say("  offsets: %d", r.committed(group))
+		play.Done(end())
+		play.Say("%s: offsets %d", r.transaction("offsets", "CompleteCommit"), r.committed(group))
+		r.metadata(group, topic)
 	}
 	play.Done(producer.Close())
 }
@@ -159,8 +165,9 @@ func openRole(r *play.Run, args []string) {
 }
 
 func fencing(r *run) {
-	topic, group := r.topic("topic", 1), r.Name("group")
-	for _, at := range []string{"writes", "commits", "aborts", "commits offsets", "begins"} {
+	group := r.Name("group")
+	for _, at := range []string{"writes", "commits", "aborts", "commits-offsets", "begins"} {
+		topic := r.topic(at, 1)
 		first := r.transactional("by-" + at)
 		begin(first, numbered(topic, 1, 0, 2))
 		if at == "begins" {
@@ -187,9 +194,11 @@ func (r *run) zombie(producer sarama.SyncProducer, topic, group, does string) st
 		return play.Outcome(producer.CommitTxn())
 	case "aborts":
 		return play.Outcome(producer.AbortTxn())
-	case "commits offsets":
+	case "commits-offsets":
 		offsets := map[string][]*sarama.PartitionOffsetMetadata{topic: {{Partition: 0, Offset: 1, LeaderEpoch: -1}}}
-		return play.Outcome(producer.AddOffsetsToTxn(offsets, group))
+		// The client sends them with the commit.
+		play.Done(producer.AddOffsetsToTxn(offsets, group))
+		return play.Outcome(producer.CommitTxn())
 	default:
 		play.Done(producer.BeginTxn())
 		return play.Outcome(producer.SendMessages(numbered(topic, 1, 2, 3)))
