@@ -108,6 +108,11 @@ pub(crate) fn sarama() -> Option<PathBuf> {
     built("sarama", "LOGWAY_SARAMA")
 }
 
+/// The program in `clients/kafka_go`, built.
+pub(crate) fn kafka_go() -> Option<PathBuf> {
+    built("kafka_go", "LOGWAY_KAFKA_GO")
+}
+
 /// A Go client, built from its folder to where `variable` says.
 fn built(folder: &str, variable: &str) -> Option<PathBuf> {
     let built = std::env::var_os(variable).map(PathBuf::from);
