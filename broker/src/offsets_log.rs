@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use logway_config::broker::Broker as Settings;
 use logway_protocol::batch::BatchHeader;
 use logway_protocol::{ErrorCode, Uuid};
 use tracing::error;
@@ -13,20 +15,40 @@ use crate::clock::now_ms;
 use crate::group::consumer::{OwnSettings, Topics as TopicsView};
 use crate::group::{BoxFuture, LogReadError, OFFSETS_TOPIC, OffsetsLog};
 use crate::handler::error::Code;
-use crate::metadata::{Image, Metadata, RESOURCE_GROUP, Topics};
+use crate::metadata::{Image, Metadata, RESOURCE_BROKER, RESOURCE_GROUP, Topics};
 use crate::partition::{Partition, Partitions};
 
 /// The partitions of `__consumer_offsets` on this broker.
 #[derive(Debug)]
 pub(crate) struct OffsetsPartitions {
-    pub(crate) topics: Topics,
-    pub(crate) metadata: Arc<Metadata>,
-    pub(crate) partitions: Arc<Partitions>,
+    topics: Topics,
+    metadata: Arc<Metadata>,
+    partitions: Arc<Partitions>,
     /// Whether an append is answered only when it is on disk (`flush.on_acks_all`).
-    pub(crate) synced: bool,
+    synced: bool,
+    /// What groups were shown last: they take the same view for the same state of the cluster.
+    seen: ArcSwap<Seen>,
 }
 
 impl OffsetsPartitions {
+    pub(crate) fn new(
+        settings: &Settings,
+        topics: Topics,
+        metadata: Arc<Metadata>,
+        partitions: Arc<Partitions>,
+    ) -> OffsetsPartitions {
+        OffsetsPartitions {
+            seen: ArcSwap::from_pointee(Seen {
+                image: metadata.image(),
+                node: Arc::from(settings.node_id.to_string()),
+            }),
+            topics,
+            metadata,
+            partitions,
+            synced: settings.flush.on_acks_all,
+        }
+    }
+
     fn partition(&self, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
         let found = self.partitions.find(OFFSETS_TOPIC, partition);
         found.ok_or(ErrorCode::CoordinatorNotAvailable)
@@ -51,9 +73,17 @@ impl OffsetsPartitions {
     }
 }
 
-impl TopicsView for Image {
+/// The cluster as groups see it.
+#[derive(Debug)]
+struct Seen {
+    image: Arc<Image>,
+    /// The number of this broker, by which its settings are found.
+    node: Arc<str>,
+}
+
+impl TopicsView for Seen {
     fn find(&self, name: &str) -> Option<(Uuid, i32)> {
-        let topic = self.topic(name)?;
+        let topic = self.image.topic(name)?;
         Some((
             topic.id,
             i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
@@ -61,25 +91,32 @@ impl TopicsView for Image {
     }
 
     fn name(&self, id: &Uuid) -> Option<Arc<str>> {
-        self.topic_by_id(id).map(|topic| Arc::clone(&topic.name))
+        let topic = self.image.topic_by_id(id);
+        topic.map(|topic| Arc::clone(&topic.name))
     }
 
     fn names(&self) -> Vec<Arc<str>> {
-        Image::topics(self)
-            .map(|topic| Arc::clone(&topic.name))
-            .collect()
+        let topics = self.image.topics();
+        topics.map(|topic| Arc::clone(&topic.name)).collect()
     }
 
     fn settings_of(&self, group: &str) -> OwnSettings {
-        let Some(own) = self.configs(RESOURCE_GROUP, group) else {
-            return OwnSettings::default();
-        };
         // Values were checked when they were set.
-        let number = |name: &str| own.get(name).and_then(|value| value.parse().ok());
+        let number = |kind: i8, resource: &str, name: &str| {
+            let value = self.image.configs(kind, resource)?.get(name);
+            value.and_then(|value| value.trim().parse().ok())
+        };
+        let own = |name: &str| number(RESOURCE_GROUP, group, name);
+        // What was set for the broker while it runs, as with Kafka before what its file says.
+        let of_broker = |name: &str| {
+            let of_this = number(RESOURCE_BROKER, &self.node, name);
+            of_this.or_else(|| number(RESOURCE_BROKER, "", name))
+        };
         OwnSettings {
-            session_timeout_ms: number("consumer.session.timeout.ms"),
-            heartbeat_interval_ms: number("consumer.heartbeat.interval.ms"),
-            assignment_interval_ms: number("consumer.assignment.interval.ms"),
+            session_timeout_ms: own("consumer.session.timeout.ms"),
+            heartbeat_interval_ms: own("consumer.heartbeat.interval.ms"),
+            assignment_interval_ms: own("consumer.assignment.interval.ms")
+                .or_else(|| of_broker("group.consumer.assignment.interval.ms")),
         }
     }
 }
@@ -118,7 +155,15 @@ impl OffsetsLog for OffsetsPartitions {
     }
 
     fn topics(&self) -> Arc<dyn TopicsView> {
-        self.metadata.image()
+        let image = self.metadata.image();
+        let seen = self.seen.load_full();
+        if Arc::ptr_eq(&seen.image, &image) {
+            return seen;
+        }
+        let node = Arc::clone(&seen.node);
+        let seen = Arc::new(Seen { image, node });
+        self.seen.store(Arc::clone(&seen));
+        seen
     }
 
     fn read(&self, partition: i32, each: &mut dyn FnMut(Bytes)) -> Result<(), LogReadError> {

@@ -258,12 +258,12 @@ fn context(
     let topics = Topics::new(Arc::clone(&metadata), Arc::clone(settings));
     let groups = GroupCoordinator::start(
         settings,
-        Arc::new(OffsetsPartitions {
-            topics: topics.clone(),
-            metadata: Arc::clone(&metadata),
-            partitions: Arc::clone(&partitions),
-            synced: settings.flush.on_acks_all,
-        }),
+        Arc::new(OffsetsPartitions::new(
+            settings,
+            topics.clone(),
+            Arc::clone(&metadata),
+            Arc::clone(&partitions),
+        )),
     );
     let known = partitions.all();
     let transaction_partitions = Arc::new(TransactionPartitions {

@@ -6,3 +6,5 @@
 
 mod fake;
 mod fault;
+#[path = "../../tests/harness/port.rs"]
+mod port;

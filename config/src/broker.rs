@@ -90,6 +90,9 @@ pub struct Broker {
     /// (Kafka: `transaction.remove.expired.transaction.cleanup.interval.ms`). Default 3600000.
     #[serde(deserialize_with = "quantity::ms")]
     pub transaction_remove_expired_transaction_cleanup_interval_ms: i32,
+    /// Whether a batch of an older client (Produce up to version 11) is taken into a transaction only where the
+    /// coordinator knows of it. False lets transactions hang that nobody ends. Default true.
+    pub transaction_partition_verification_enable: bool,
     /// Milliseconds a new group waits for more members before its first rebalance. Default 3000.
     #[serde(deserialize_with = "quantity::ms")]
     pub group_initial_rebalance_delay_ms: i32,
@@ -272,6 +275,7 @@ impl Default for Broker {
             transactional_id_expiration_ms: 604_800_000,
             transaction_abort_timed_out_transaction_cleanup_interval_ms: 10_000,
             transaction_remove_expired_transaction_cleanup_interval_ms: 3_600_000,
+            transaction_partition_verification_enable: true,
             group_initial_rebalance_delay_ms: 3000,
             group_min_session_timeout_ms: 6000,
             group_max_session_timeout_ms: 1_800_000,

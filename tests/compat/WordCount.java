@@ -13,7 +13,7 @@ import org.apache.kafka.streams.kstream.*;
 
 public class WordCount {
     static final int LINES = 2000;
-    static final long PATIENCE_MS = 120_000;
+    static final long PATIENCE_MS = 600_000;
 
     static String line(int number) {
         return "word" + number % 7 + " word" + number % 11 + " all";
@@ -50,8 +50,9 @@ public class WordCount {
         settings.put("state.dir", folder);
         settings.put("replication.factor", 1);
         settings.put("auto.offset.reset", "earliest");
-        settings.put("producer.transaction.timeout.ms", 5000);
-        settings.put("session.timeout.ms", 6000);
+        // What the first life leaves is waited for as long; a busy machine must not be as slow in one step.
+        settings.put("producer.transaction.timeout.ms", 15000);
+        settings.put("session.timeout.ms", 15000);
         return new KafkaStreams(builder.build(), settings);
     }
 

@@ -4,19 +4,18 @@
 
 use std::fmt::Debug;
 
-use logway_protocol::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use logway_protocol::message::metadata::MetadataRequest;
 use logway_protocol::{ErrorCode, Request, Text};
 
 use crate::admin_cases::{self, Case};
 use crate::node::Kafka;
 use crate::odd::exchange::Connection;
-use crate::{broker, peers};
+use crate::{broker, peers, steady};
 
 /// A broker that is asked, and what it said.
 pub(crate) struct Asked {
     pub(crate) at: Connection,
     pub(crate) said: Vec<(String, String)>,
+    marks: u32,
 }
 
 impl Asked {
@@ -40,35 +39,7 @@ impl Asked {
 
     /// Waits until everybody who is asked sees what was changed: at once in Logway, soon in Kafka.
     pub(crate) async fn settle(&mut self) {
-        let mut before = self.state().await;
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            let now = self.state().await;
-            if now == before {
-                return;
-            }
-            before = now;
-        }
-    }
-
-    async fn state(&mut self) -> String {
-        let topics = MetadataRequest {
-            topics: None,
-            ..MetadataRequest::default()
-        };
-        let topics = self.at.ask(12, &topics).await.expect("an answer");
-        let resources =
-            [(4, "1"), (4, ""), (32, "g"), (16, "m")].map(|(kind, name)| DescribeConfigsResource {
-                resource_type: kind,
-                resource_name: Text::from(name),
-                configuration_keys: None,
-            });
-        let configs = DescribeConfigsRequest {
-            resources: resources.to_vec(),
-            ..DescribeConfigsRequest::default()
-        };
-        let configs = self.at.ask(4, &configs).await.expect("an answer");
-        format!("{:?} {:?}", topics.topics, configs.results)
+        steady::changes(&mut self.at, &mut self.marks).await;
     }
 }
 
@@ -80,16 +51,30 @@ pub(crate) fn verdict(code: i16, message: Option<&Text>) -> String {
     format!("{code} {text}")
 }
 
-async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
+pub(crate) async fn run(addr: &str, cases: &[Case]) -> Vec<(String, String)> {
     let mut asked = Asked {
         at: Connection::open(addr.parse().expect("IP:PORT")).await,
         said: Vec::new(),
+        marks: 0,
     };
     for case in cases {
         case(&mut asked).await;
         asked.settle().await;
     }
     asked.said
+}
+
+/// What Kafka said and Logway did not, or otherwise.
+pub(crate) fn differences(
+    theirs: Vec<(String, String)>,
+    ours: Vec<(String, String)>,
+) -> Vec<String> {
+    let pairs = theirs.into_iter().zip(ours);
+    let found = pairs.filter(|((_, theirs), (_, ours))| theirs != ours);
+    let found = found.map(|((what, theirs), (_, ours))| {
+        format!("{what}\n    kafka:  {theirs}\n    logway: {ours}")
+    });
+    found.collect()
 }
 
 #[test]
@@ -102,13 +87,7 @@ fn admin_requests_are_answered_as_by_kafka() {
     let cases = admin_cases::all();
     let theirs = runtime.block_on(run(&kafka.address(), &cases));
     let ours = runtime.block_on(run(&logway.address("kafka"), &cases));
-    let pairs = theirs.into_iter().zip(ours);
-    let found = pairs.filter(|((_, theirs), (_, ours))| theirs != ours);
-    let found: Vec<String> = found
-        .map(|((what, theirs), (_, ours))| {
-            format!("{what}\n    kafka:  {theirs}\n    logway: {ours}")
-        })
-        .collect();
+    let found = differences(theirs, ours);
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert!(logway.stop().success());
 }

@@ -12,7 +12,7 @@ use crate::odd::exchange::Connection;
 use crate::requests::{
     APPEND, BROKER, DELETE, SET, SUBTRACT, TOPIC, changed, describe_request, replaced,
 };
-use crate::{broker, peers};
+use crate::{broker, peers, steady};
 
 type Operation = (&'static str, i8, Option<&'static str>);
 /// Settings with their values.
@@ -172,16 +172,9 @@ async fn shown(at: &mut Connection) -> String {
 }
 
 /// A change is seen by whoever asks next, at once in Logway, soon in Kafka.
-async fn settled(at: &mut Connection) -> String {
-    let mut before = shown(at).await;
-    loop {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        let now = shown(at).await;
-        if now == before {
-            return now;
-        }
-        before = now;
-    }
+async fn settled(at: &mut Connection, marks: &mut u32) -> String {
+    steady::changes(at, marks).await;
+    shown(at).await
 }
 
 async fn differences(theirs: &mut Connection, ours: &mut Connection) -> Vec<String> {
@@ -189,7 +182,7 @@ async fn differences(theirs: &mut Connection, ours: &mut Connection) -> Vec<Stri
         at.create("a", &[]).await;
         at.create("b", &[]).await;
     }
-    let mut found = Vec::new();
+    let (mut found, mut marks) = (Vec::new(), 0);
     let mut compare = |what: String, theirs: String, ours: String| {
         if theirs != ours {
             found.push(format!("{what}\n    kafka:  {theirs}\n    logway: {ours}"));
@@ -202,7 +195,7 @@ async fn differences(theirs: &mut Connection, ours: &mut Connection) -> Vec<Stri
         let logway = shown(ours).await;
         compare(
             format!("after {resources:?}"),
-            settled(theirs).await,
+            settled(theirs, &mut marks).await,
             logway,
         );
     }
@@ -215,7 +208,7 @@ async fn differences(theirs: &mut Connection, ours: &mut Connection) -> Vec<Stri
         let logway = shown(ours).await;
         compare(
             format!("after {resources:?}"),
-            settled(theirs).await,
+            settled(theirs, &mut marks).await,
             logway,
         );
     }

@@ -11,9 +11,11 @@
 mod admin;
 mod admin_cases;
 mod admin_hurry;
+mod admin_more;
 mod admin_settings;
 mod alter_configs;
 mod compaction;
+mod deleted;
 mod dump;
 mod folders;
 mod groups;
@@ -31,6 +33,7 @@ mod raw;
 mod requests;
 mod scenarios;
 mod sequences;
+mod steady;
 mod streams;
 mod transactions;
 

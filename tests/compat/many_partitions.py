@@ -7,7 +7,7 @@ Usage: many_partitions.py confluent|kafka-python HOST:PORT TOPIC PARTITIONS COUN
 import sys
 import time
 
-DEADLINE_S = 120
+DEADLINE_S = 600
 
 
 def confluent(at, topic, partitions):

@@ -29,6 +29,7 @@ fn consumed(mut consumer: Command, at: &str) -> Vec<String> {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("the consumer starts");
+    let _limit = peers::Limit::of(&child);
     let mut printed = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut seen = Vec::new();
     while seen.len() < RECORDS / 2 {

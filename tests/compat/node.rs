@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::peers;
+use crate::{peers, steady};
 
 /// What `kafka-dump-log` says of a damaged file.
 const COMPLAINTS: &[&str] = &[
@@ -36,7 +36,14 @@ impl Kafka {
         let port = harness::free_address().port();
         let kafka = Kafka { script, run, port };
         kafka.ok(&[&["start", "1"], settings].concat());
+        steady::started(&kafka.address());
         kafka
+    }
+
+    /// Starts it again over what it left, and waits until it has read that.
+    pub(crate) fn go_on(&self) {
+        self.ok(&["cont", "1"]);
+        steady::started(&self.address());
     }
 
     fn command(&self, args: &[&str]) -> Command {

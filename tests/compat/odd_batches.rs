@@ -16,10 +16,11 @@ async fn differences(exchange: &Exchange, who: &str, kafka: bool) -> Vec<String>
     exchange.prepare().await;
     let mut found = Vec::new();
     for (number, case) in all().iter().enumerate() {
-        let seen = exchange.seen(number, case).await;
-        let (expected, same) = match kafka {
-            true => (case.kafka, seen == case.kafka),
-            false => (case.ours(), case.is_ours(&seen)),
+        let expected = if kafka { case.kafka } else { case.ours() };
+        let seen = exchange.seen(number, case, expected).await;
+        let same = match kafka {
+            true => seen == case.kafka,
+            false => case.is_ours(&seen),
         };
         if !same {
             let name = case.name;

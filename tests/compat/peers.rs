@@ -2,7 +2,10 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A peer that is not there: fails where peers are required, else says so.
 fn missing<T>(what: &str, remedy: &str) -> Option<T> {
@@ -52,6 +55,42 @@ pub(crate) fn kafka() -> Option<PathBuf> {
     script
 }
 
+/// Longest that a program of a peer may run; one that hangs is to fail its test, not to stop all.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Kills a program when it has run for too long, unless this is dropped before.
+pub(crate) struct Limit {
+    running: Option<mpsc::SyncSender<()>>,
+    watch: Option<JoinHandle<()>>,
+}
+
+impl Limit {
+    pub(crate) fn of(child: &Child) -> Limit {
+        let pid = child.id().to_string();
+        let (running, ended) = mpsc::sync_channel::<()>(0);
+        let watch = move || {
+            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                println!("{pid} is killed after {PATIENCE:?}");
+                drop(Command::new("kill").args(["-KILL", &pid]).status());
+            }
+        };
+        let watch = std::thread::Builder::new().spawn(watch);
+        Limit {
+            running: Some(running),
+            watch: Some(watch.expect("a thread")),
+        }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        if let Some(watch) = self.watch.take() {
+            drop(watch.join());
+        }
+    }
+}
+
 /// Runs a program to its end with `input` on standard input.
 pub(crate) fn run(command: &mut Command, input: &str) -> Output {
     let mut child = command
@@ -60,6 +99,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
+    let limit = Limit::of(&child);
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
     // On a thread of its own: the program may answer before it has read everything.
@@ -67,6 +107,7 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Output {
         .spawn(move || drop(stdin.write_all(input.as_bytes())))
         .expect("a thread");
     let output = child.wait_with_output().expect("the program ends");
+    drop(limit);
     writer.join().expect("the input is written");
     output
 }

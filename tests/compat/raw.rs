@@ -19,12 +19,17 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn connect(address: &str) -> Raw {
-        let stream = TcpStream::connect(address).expect("the broker listens");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-        Raw {
+        Raw::try_connect(address).expect("the broker listens")
+    }
+
+    pub(crate) fn try_connect(address: &str) -> std::io::Result<Raw> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        Ok(Raw {
             stream,
             correlation_id: 0,
-        }
+        })
     }
 
     pub(crate) fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {

@@ -38,7 +38,7 @@ fn sequences_are_judged_as_kafka_judges_them() {
     let expected = answers(&kafka.address(), "first");
     assert_eq!(answers(&logway.address("kafka"), "first"), expected);
     kafka.ok(&["halt", "1"]);
-    kafka.ok(&["cont", "1"]);
+    kafka.go_on();
     assert!(logway.stop().success());
     let logway = broker(folder.path());
     let expected = answers(&kafka.address(), "again");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use harness::process::Process;
@@ -241,7 +241,7 @@ fn start(folder: &Path, address: SocketAddr) -> Process {
 
 /// Writes one transaction after the other until told to stop; gives the numbers that were told to be
 /// committed, those told to be aborted, and those of which nothing was told.
-fn write(address: SocketAddr, stop: &AtomicBool) -> [BTreeSet<i64>; 3] {
+fn write(address: SocketAddr, stop: &AtomicBool, told: &AtomicUsize) -> [BTreeSet<i64>; 3] {
     let [mut committed, mut aborted, mut unknown] = [const { BTreeSet::new() }; 3];
     let mut number = 1;
     while !stop.load(Ordering::Relaxed) {
@@ -277,10 +277,20 @@ fn write(address: SocketAddr, stop: &AtomicBool) -> [BTreeSet<i64>; 3] {
                     break;
                 }
             }
+            told.fetch_add(1, Ordering::Relaxed);
             number += 1;
         }
     }
     [committed, aborted, unknown]
+}
+
+/// Tells the writer to end when it is dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -305,16 +315,24 @@ fn transactions_are_whole_or_not_there_though_the_broker_is_killed() {
         connection.ask(7, &request).expect("an answer").topics[0].error_code,
         0
     );
-    let stop = AtomicBool::new(false);
+    let (stop, told) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (broker, [committed, aborted, unknown]) = std::thread::scope(|scope| {
         let mut broker = broker;
-        let writer = scope.spawn(|| write(address, &stop));
+        // Ends with this, also when that is a failure: whoever waits for the writer must not hang.
+        let end = Ends(&stop);
+        let writer = scope.spawn(|| write(address, &stop, &told));
         for _ in 0..KILLS {
             std::thread::sleep(Duration::from_millis(random.below(BETWEEN_KILLS_MS)));
             broker.kill();
             broker = start(folder.path(), address);
         }
-        stop.store(true, Ordering::Relaxed);
+        // On a slow machine no life was long enough for much; this one is.
+        let enough = told.load(Ordering::Relaxed) + 10;
+        eventually("some transactions", || match told.load(Ordering::Relaxed) {
+            now if now < enough && !writer.is_finished() => Err(now),
+            _ => Ok(()),
+        });
+        drop(end);
         (broker, writer.join().expect("the writer"))
     });
     println!(

@@ -3,9 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output};
-use std::time::Duration;
 
-use harness::{binary, eventually, http};
+use harness::{DEADLINE, binary, eventually, http};
 
 use crate::broker;
 
@@ -105,9 +104,7 @@ fn two_brokers_do_not_share_a_folder() {
 /// Sends bytes and returns whether the broker closed the connection.
 fn closes(at: &str, bytes: &[u8]) -> bool {
     let mut stream = TcpStream::connect(at).expect("the broker accepts");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a timeout");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     // The broker may close before all is written.
     drop(stream.write_all(bytes));
     let mut rest = Vec::new();

@@ -16,7 +16,7 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the kernel takes the connection");
         stream.set_nodelay(true).expect("a socket");
         let client = Client(stream);
-        client.be_patient(Duration::from_secs(60));
+        client.be_patient(harness::DEADLINE);
         client
     }
 
@@ -44,6 +44,19 @@ impl Client {
         let mut frame = vec![0; length];
         self.0.read_exact(&mut frame)?;
         Ok(frame.into())
+    }
+
+    /// Whether the other end has closed; what came before that is passed over.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.set_nonblocking(true).expect("a socket");
+        let mut bytes = [0; 4096];
+        loop {
+            match self.0.read(&mut bytes) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
     }
 
     pub(crate) fn receive<R: Request>(&mut self, version: i16) -> R::Response {

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 /// Status and body of `GET path`.
 ///
@@ -12,7 +11,7 @@ pub fn get(address: &str, path: &str) -> Result<(u16, Vec<u8>), String> {
     let failed = |error: std::io::Error| format!("GET http://{address}{path}: {error}");
     let mut stream = TcpStream::connect(address).map_err(failed)?;
     stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
+        .set_read_timeout(Some(crate::DEADLINE))
         .map_err(failed)?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(failed)?;

@@ -1,20 +1,23 @@
 //! What the suites share: processes that are waited for by what they say, ports, HTTP, the store.
 
 pub mod http;
+mod port;
 pub mod process;
 pub mod store;
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long anything here may take before a test gives up; far beyond what a healthy run needs.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+/// How long anything here may take before a test gives up; far beyond what a healthy run needs,
+/// on a machine that is busy with other things too.
+pub const DEADLINE: Duration = Duration::from_secs(300);
 
-/// An address that is free now and will be given to a process that must come back at the same place.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address")
+/// An address for a process that must come back at the same place; see `port`.
+///
+/// # Panics
+/// When there is none.
+pub fn free_address() -> std::net::SocketAddr {
+    port::free_address()
 }
 
 /// A binary of the workspace, built by `cargo test --workspace` beside this test.

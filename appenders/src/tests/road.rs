@@ -12,7 +12,7 @@ use super::broker::{FakeBroker, Line};
 use crate::{Builder, FlushReport, Keying, LogwayLayer, layer};
 
 /// A time that no test waits out unless it fails.
-pub(super) const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 
 pub(super) fn builder() -> Builder {
     layer("unused:1").pattern("%msg").host("web-1")

@@ -352,8 +352,14 @@ impl GroupCoordinator {
             }
             let now_ms = crate::clock::now_ms();
             let ended = writer::store(&self.log, writes, now_ms, self.batch_max).await;
+            let mut pending = self.pending.lock();
             self.with(|registry, now| {
                 for (write, outcome) in ended {
+                    if let Ok(base_offset) = outcome {
+                        for (place, offset) in write.removed().iter().zip(base_offset..) {
+                            pending.forget(&write.group, place, offset);
+                        }
+                    }
                     registry.finish(now, write, outcome);
                 }
             });

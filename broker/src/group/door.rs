@@ -83,7 +83,11 @@ impl GroupCoordinator {
     /// There is no such group, it has members, or its tombstones could not be stored.
     pub(crate) async fn delete_group(&self, group_id: &str) -> Result<(), ErrorCode> {
         self.ready()?;
-        let done = self.with(|registry, _| registry.delete_group(group_id))?;
+        let done = {
+            let pending = self.pending().lock();
+            let unstable = pending.places(group_id);
+            self.with(|registry, _| registry.delete_group(group_id, &unstable))?
+        };
         done.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?
     }
 
@@ -97,8 +101,11 @@ impl GroupCoordinator {
         places: &[(Arc<str>, i32)],
     ) -> Result<Vec<ErrorCode>, ErrorCode> {
         self.ready()?;
-        let (verdicts, done) =
-            self.with(|registry, _| registry.delete_offsets(group_id, places))?;
+        let (verdicts, done) = {
+            let pending = self.pending().lock();
+            let unstable = pending.places(group_id);
+            self.with(|registry, _| registry.delete_offsets(group_id, places, &unstable))?
+        };
         if let Some(done) = done {
             done.await
                 .map_err(|_| ErrorCode::CoordinatorNotAvailable)??;

@@ -81,6 +81,36 @@ impl PendingOffsets {
         settled
     }
 
+    /// A tombstone for a place stands in the log at `offset`: what was put there before is void,
+    /// however its transaction ends.
+    pub(crate) fn forget(&mut self, group: &Arc<str>, place: &(Arc<str>, i32), offset: i64) {
+        let Some(of_group) = self.groups.get_mut(group) else {
+            return;
+        };
+        let mut emptied = Vec::new();
+        for (producer_id, offsets) in of_group.iter_mut() {
+            if offsets
+                .get(place)
+                .is_some_and(|of| of.record_offset < offset)
+            {
+                offsets.remove(place);
+            }
+            if offsets.is_empty() {
+                emptied.push(*producer_id);
+            }
+        }
+        for producer_id in emptied {
+            of_group.remove(&producer_id);
+            let groups = self.producers.get_mut(&producer_id);
+            if groups.is_some_and(|groups| groups.remove(group) && groups.is_empty()) {
+                self.producers.remove(&producer_id);
+            }
+        }
+        if of_group.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+
     /// Takes over what another part of the log held.
     pub(crate) fn absorb(&mut self, other: PendingOffsets) {
         for (group, producers) in other.groups {
@@ -106,6 +136,21 @@ mod tests {
             expires_ms: None,
             record_offset: offset,
         }
+    }
+
+    #[test]
+    fn a_tombstone_voids_what_stands_before_it() {
+        let mut pending = PendingOffsets::default();
+        let group: Arc<str> = Arc::from("g");
+        let place = (Arc::from("t"), 0);
+        pending.put(1, &group, (place.clone(), committed(5)));
+        pending.put(2, &group, (place.clone(), committed(7)));
+        pending.forget(&group, &place, 6);
+        assert!(pending.settle(1, |_| true).is_empty());
+        assert_eq!(pending.settle(2, |_| true).len(), 1, "it stands behind");
+        pending.put(3, &group, (place.clone(), committed(8)));
+        pending.forget(&group, &place, 9);
+        assert!(!pending.has("g") && pending.producers.is_empty());
     }
 
     #[test]

@@ -64,7 +64,6 @@ fn check(
         1.. | LEAVES if no_id => return Err(invalid("MemberId can't be empty.")),
         1.. | LEAVES => {}
         0 => check_join(request)?,
-        GOES_AWAY if no_id => return Err(invalid("MemberId can't be empty.")),
         GOES_AWAY if request.instance_id.is_none() => {
             return Err(invalid("InstanceId can't be null."));
         }
@@ -86,8 +85,7 @@ fn check(
         );
         return Err(Refused::new(ErrorCode::UnsupportedAssignor, message));
     }
-    check_size(context, request)?;
-    check_regex(request)
+    check_size(context, request)
 }
 
 fn check_join(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refused> {
@@ -161,7 +159,12 @@ async fn beat(
             "" => new_member_id()?,
             id => Arc::from(id),
         };
-        let make = |waiter| event(header, request, (waiter, member_id));
+        // Compiled here, off the groups' lock; judged only after the member is.
+        let regex_fault = check_regex(request).err();
+        let make = |waiter| Beat {
+            regex_fault,
+            ..event(header, request, (waiter, member_id))
+        };
         let joins = request.member_epoch == 0;
         context.groups.beat(&request.group_id, joins, make).await?
     };
@@ -197,6 +200,7 @@ fn event(
         rebalance_timeout_ms: Some(request.rebalance_timeout_ms).filter(|ms| *ms != -1),
         topics: names.map(|names| names.iter().map(shared).collect::<BTreeSet<_>>()),
         regex: request.subscribed_topic_regex.as_ref().map(shared),
+        regex_fault: None,
         assignor: request.server_assignor.as_ref().map(shared),
         holds,
         client: ClientInfo {

@@ -1,6 +1,7 @@
 //! DeleteGroups 0-2: groups without members, with all their offsets. Answered when the tombstones
 //! are durable.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use logway_protocol::message::delete_groups::{
@@ -18,7 +19,10 @@ pub(crate) async fn handle(
     request: DeleteGroupsRequest,
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
-    for group_id in request.groups_names {
+    let mut seen = HashSet::new();
+    let names = request.groups_names.into_iter();
+    // Once each, as Kafka answers.
+    for group_id in names.filter(|group_id| seen.insert(group_id.clone())) {
         let error = delete(context, &group_id).await;
         results.push(DeletableGroupResult {
             group_id,

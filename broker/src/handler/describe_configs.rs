@@ -15,7 +15,8 @@ use crate::broker_setting::{self, BrokerSetting};
 use crate::context::Context;
 use crate::metadata::{
     GROUP_SETTINGS, InForce, Kind, METRICS_SETTINGS, RESOURCE_BROKER, RESOURCE_CLIENT_METRICS,
-    RESOURCE_GROUP, RESOURCE_TOPIC, ResourceSetting, SETTINGS, Setting, Topic, is_dynamic,
+    RESOURCE_GROUP, RESOURCE_TOPIC, ResourceSetting, SETTINGS, Setting, Topic, dynamic_kind,
+    is_dynamic,
 };
 use crate::setting_source::{self, Source};
 
@@ -254,13 +255,15 @@ fn of_broker(
 }
 
 fn named_row<'a>(name: &'a str, shown: Option<&BrokerSetting>) -> Row<'a> {
+    let kind = shown.map(|setting| setting.kind);
+    let kind = kind.or_else(|| dynamic_kind(name));
     Row {
         name,
         known: Vec::new(),
         default: None,
-        kind: shown.map(|setting| setting.kind),
+        kind,
         read_only: !is_dynamic(name),
-        sensitive: shown.is_none(),
+        sensitive: matches!(kind, None | Some(Kind::Password)),
         doc: shown.map_or("", |setting| setting.doc),
     }
 }
@@ -271,12 +274,14 @@ fn broker_row<'a>(setting: &'a BrokerSetting, in_force: &InForce) -> Row<'a> {
     let mut known: Vec<_> = dynamic
         .map(|(value, source)| (name, value, source))
         .collect();
-    if setting.value != setting.default {
-        known.push((name, setting.value.clone(), Source::BrokerFile));
+    if let Some(value) = &setting.value
+        && setting.default.as_ref() != Some(value)
+    {
+        known.push((name, value.clone(), Source::BrokerFile));
     }
-    let mut default = Some(setting.default.clone());
+    let mut default = setting.default.clone();
     match IN_MILLISECONDS.iter().find(|(in_ms, _, _)| *in_ms == name) {
-        None => known.push((name, setting.default.clone(), Source::Default)),
+        None => known.extend(default.clone().map(|value| (name, value, Source::Default))),
         Some((_, other, value)) if !known.is_empty() => {
             known.push((other, (*value).to_owned(), Source::Default));
         }
@@ -332,7 +337,7 @@ fn of_logger(
         name: ROOT_LOGGER,
         known: vec![(ROOT_LOGGER, level.to_uppercase(), Source::Logger)],
         default: None,
-        kind: Some(Kind::Word(&[])),
+        kind: Some(Kind::Text),
         read_only: true,
         sensitive: false,
         doc: "Level of the broker's log.",
@@ -359,7 +364,8 @@ fn of_resource(
     }
     let image = context.metadata.image();
     let own = image.configs(asked.resource_type, &asked.resource_name);
-    let file = broker_setting::all(&InForce::of_file(&context.settings));
+    let in_force = context.live.get();
+    let file = broker_setting::all(&in_force);
     let keys = asked
         .configuration_keys
         .as_ref()
@@ -374,9 +380,12 @@ fn of_resource(
             .into_iter()
             .collect();
         let default = setting.broker_name;
+        let of_broker = setting_source::dynamic(default, &in_force).into_iter();
+        known.extend(of_broker.map(|(value, source)| (default.unwrap_or(""), value, source)));
         let of_file = file.iter().find(|of| Some(of.name) == default);
         let of_file = of_file.filter(|of| of.value != of.default);
-        known.extend(of_file.map(|of| (of.name, of.value.clone(), Source::BrokerFile)));
+        let of_file = of_file.and_then(|of| Some((of.name, of.value.clone()?, Source::BrokerFile)));
+        known.extend(of_file);
         known.extend(default.map(|name| (name, setting.default.to_owned(), Source::Default)));
         Row {
             name: setting.name,

@@ -27,16 +27,11 @@ pub(crate) async fn handle(
     header: &Header,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
-    let describe = |id: Text| {
-        if id.is_empty() {
-            return failed(id, ErrorCode::InvalidGroupId);
-        }
-        match context.groups.describe(&id) {
-            Ok(Found::Group(group)) => described(id, &group),
-            Ok(Found::Nothing) => unknown(header.version, id, "not found"),
-            Ok(Found::OtherKind) => unknown(header.version, id, "is not a classic group"),
-            Err(error) => failed(id, error),
-        }
+    let describe = |id: Text| match context.groups.describe(&id) {
+        Ok(Found::Group(group)) => described(id, &group),
+        Ok(Found::Nothing) => unknown(header.version, id, "not found"),
+        Ok(Found::OtherKind) => unknown(header.version, id, "is not a classic group"),
+        Err(error) => failed(id, error),
     };
     let mut groups: Vec<Described> = request.groups.into_iter().map(describe).collect();
     if request.include_authorized_operations {
@@ -99,11 +94,12 @@ fn described_member(member: &MemberSnapshot, stable: bool) -> DescribedGroupMemb
         group_instance_id: member.instance_id.as_deref().map(Text::from),
         client_id: Text::from(&*member.client_id),
         client_host: Text::from(&*member.client_host),
+        member_assignment: member.assignment.clone(),
         ..DescribedGroupMember::default()
     };
+    // Before a generation is complete no protocol is chosen that it would belong to.
     if stable {
         shown.member_metadata = member.subscription.clone();
-        shown.member_assignment = member.assignment.clone();
     }
     shown
 }

@@ -141,6 +141,7 @@ impl Code for ResourceError {
         match self {
             ResourceError::Fixed(_)
             | ResourceError::Value { .. }
+            | ResourceError::Bounds(_)
             | ResourceError::Interval(_)
             | ResourceError::NoSubscription
             | ResourceError::UnknownOfMetrics(_)

@@ -40,7 +40,8 @@ async fn init(
     context: &Arc<Context>,
     request: &InitProducerIdRequest,
 ) -> Result<Producer, ErrorCode> {
-    if (request.producer_id < 0) != (request.producer_epoch < 0) {
+    // Only -1 says "none".
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
         return Err(ErrorCode::InvalidRequest);
     }
     let Some(id) = &request.transactional_id else {
@@ -50,7 +51,7 @@ async fn init(
         return Err(ErrorCode::InvalidRequest);
     }
     let expected =
-        (request.producer_id >= 0).then_some((request.producer_id, request.producer_epoch));
+        (request.producer_id != -1).then_some((request.producer_id, request.producer_epoch));
     let timeout_ms = request.transaction_timeout_ms;
     let transactions = &context.transactions;
     let producer = transactions.init(id, timeout_ms, (expected, None)).await?;

@@ -140,7 +140,9 @@ fn new_member_id(prefix: &str) -> Result<Arc<str>, ErrorCode> {
 
 fn response(version: i16, reply: &JoinReply) -> JoinGroupResponse {
     let text = |text: &Arc<str>| Text::from(&**text);
-    let protocol_name = reply.protocol_name.as_ref().map(text);
+    // A name that says nothing is none, as with Kafka.
+    let named = reply.protocol_name.as_ref();
+    let protocol_name = named.filter(|name| !name.is_empty()).map(text);
     let empty_name = (version < NULL_NAME_FROM).then(Text::default);
     JoinGroupResponse {
         error_code: reply.error.code(),

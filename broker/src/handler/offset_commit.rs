@@ -31,8 +31,9 @@ pub(crate) async fn handle(
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let (mut response, commits) = sort_out(context, header.version, &request);
-    let any = !commits.is_empty() || request.topics.is_empty();
-    if any && let Err(error) = commit(context, header.version, &request, commits).await {
+    // Metadata that is too long is the group's matter: its members are judged first.
+    let asks = request.topics.is_empty() || !commits.is_empty() || answers(&response, is_long);
+    if asks && let Err(error) = commit(context, header.version, &request, commits).await {
         fail(&mut response, versioned(header.version, error));
     }
     response
@@ -144,14 +145,23 @@ fn refusal(context: &Context, asked: &OffsetCommitRequestPartition, exists: bool
     }
 }
 
-/// Gives everything that was to be stored the same error.
+fn is_long(error_code: i16) -> bool {
+    error_code == ErrorCode::OffsetMetadataTooLarge.code()
+}
+
+fn answers(response: &OffsetCommitResponse, such: impl Fn(i16) -> bool) -> bool {
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions.into_iter().any(|of| such(of.error_code))
+}
+
+/// Gives everything that its group was to judge the same error.
 fn fail(response: &mut OffsetCommitResponse, error: ErrorCode) {
     let partitions = response
         .topics
         .iter_mut()
         .flat_map(|topic| &mut topic.partitions);
     for partition in partitions {
-        if partition.error_code == ErrorCode::None.code() {
+        if partition.error_code == ErrorCode::None.code() || is_long(partition.error_code) {
             partition.error_code = error.code();
         }
     }

@@ -1,5 +1,5 @@
 //! SyncGroup 0-5: the leader hands in the assignment, everyone gets their share once it is stored.
-//! v3 adds static members, v5 the protocol's type and name, checked when given.
+//! v3 adds static members, v5 the protocol's type and name, which must be given.
 
 use std::sync::Arc;
 
@@ -12,13 +12,21 @@ use crate::context::Context;
 use crate::group::Missing;
 use crate::group::engine::{Claim, Event, Reply, Sync, SyncReply, Waiter};
 
+/// Version from which members have to say which protocol they follow.
+const PROTOCOL_FROM: i16 = 5;
+
 /// Waits until the assignment of the member's generation is stored.
 pub(crate) async fn handle(
     context: &Arc<Context>,
-    _header: &Header,
+    header: &Header,
     request: SyncGroupRequest,
 ) -> SyncGroupResponse {
-    let reply = match sync(context, request).await {
+    let names_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    let asked = match header.version {
+        PROTOCOL_FROM.. if !names_protocol => Err(ErrorCode::InconsistentGroupProtocol),
+        _ => sync(context, request).await,
+    };
+    let reply = match asked {
         Ok(reply) => reply,
         Err(error) => SyncReply::refused(error),
     };

@@ -89,14 +89,21 @@ async fn ask(
     let producer = (request.producer_id, request.producer_epoch);
     let places = BTreeSet::from([(Arc::from(OFFSETS_TOPIC), partition.index())]);
     let (id, transactions) = (&request.transactional_id, &context.transactions);
+    if id.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
+    }
     let mut asked = None;
     for _ in 0..ROUNDS {
         asked = partition.begin_verification(producer.0, producer.1);
         let Some(verification) = asked else {
             return Ok(None);
         };
+        let settings = &context.live.get().settings;
         let verdict = if header.version >= JOINS_FROM {
             transactions.add(id, (producer, 2), places.clone()).await
+        } else if !settings.transaction_partition_verification_enable {
+            // As with Kafka, an older client is believed then.
+            Ok(())
         } else {
             let verdicts = transactions.verify(id, producer, &places);
             verdicts.and_then(|verdicts| {

@@ -4,15 +4,21 @@
 
 use std::sync::Arc;
 
-use logway_protocol::ErrorCode;
 use logway_protocol::message::write_txn_markers::{
     WritableTxnMarker, WritableTxnMarkerPartitionResult, WritableTxnMarkerResult,
     WritableTxnMarkerTopicResult, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
+use logway_protocol::{ErrorCode, Text};
 
 use super::Header;
 use crate::context::Context;
 use crate::transaction::{Appended, Markers};
+
+/// No producer id, no epoch.
+const NO_PRODUCER_ID: i64 = -1;
+const NO_EPOCH: i16 = -1;
+/// The epoch of a coordinator that was never heard of.
+const NO_COORDINATOR_EPOCH: i32 = -1;
 
 /// Writes the markers and answers when they are on disk.
 pub(crate) async fn handle(
@@ -33,29 +39,85 @@ pub(crate) async fn handle(
         });
         markers.push((marker.producer_id, topics.collect::<Vec<_>>()));
     }
-    let mut results = Vec::with_capacity(markers.len());
+    let mut results: Vec<WritableTxnMarkerResult> = Vec::with_capacity(markers.len());
     for (producer_id, begun) in markers {
-        let mut topics = Vec::with_capacity(begun.len());
         for (name, begun) in begun {
-            let mut partitions = Vec::with_capacity(begun.len());
             for (partition_index, appended) in begun {
                 let outcome = match appended {
                     Ok(appended) => appended.await,
                     Err(error) => Err(error),
                 };
-                partitions.push(WritableTxnMarkerPartitionResult {
-                    partition_index,
-                    error_code: outcome.err().unwrap_or(ErrorCode::None).code(),
-                });
+                let error_code = outcome.err().unwrap_or(ErrorCode::None).code();
+                note(
+                    &mut results,
+                    producer_id,
+                    &name,
+                    WritableTxnMarkerPartitionResult {
+                        partition_index,
+                        error_code,
+                    },
+                );
             }
-            topics.push(WritableTxnMarkerTopicResult { name, partitions });
         }
-        results.push(WritableTxnMarkerResult {
-            producer_id,
-            topics,
-        });
     }
     WriteTxnMarkersResponse { markers: results }
+}
+
+/// Notes an outcome: as with Kafka a producer is answered once, however many markers he had, and of
+/// several in one partition the last counts.
+fn note(
+    results: &mut Vec<WritableTxnMarkerResult>,
+    producer_id: i64,
+    topic: &Text,
+    outcome: WritableTxnMarkerPartitionResult,
+) {
+    let found = results
+        .iter()
+        .position(|result| result.producer_id == producer_id);
+    let at = found.unwrap_or(results.len());
+    if found.is_none() {
+        results.push(WritableTxnMarkerResult {
+            producer_id,
+            topics: Vec::new(),
+        });
+    }
+    let Some(result) = results.get_mut(at) else {
+        return;
+    };
+    let Some(of_topic) = result.topics.iter_mut().find(|of| of.name == *topic) else {
+        result.topics.push(WritableTxnMarkerTopicResult {
+            name: topic.clone(),
+            partitions: vec![outcome],
+        });
+        return;
+    };
+    let mut partitions = of_topic.partitions.iter_mut();
+    match partitions.find(|of| of.partition_index == outcome.partition_index) {
+        Some(before) => *before = outcome,
+        None => of_topic.partitions.push(outcome),
+    }
+}
+
+/// Why a marker cannot be written to any partition; Kafka's codes. A producer's epoch and a
+/// coordinator's are at least -1 wherever they are remembered, so what is below is always stale.
+fn unwritable(marker: &WritableTxnMarker) -> Option<ErrorCode> {
+    match marker {
+        // No batch can be made of these.
+        WritableTxnMarker {
+            producer_id: NO_PRODUCER_ID,
+            ..
+        }
+        | WritableTxnMarker {
+            producer_epoch: NO_EPOCH,
+            ..
+        } => Some(ErrorCode::UnknownServerError),
+        marker if marker.transaction_version < 0 => Some(ErrorCode::UnknownServerError),
+        marker if marker.producer_epoch < NO_EPOCH => Some(ErrorCode::InvalidProducerEpoch),
+        marker if marker.coordinator_epoch < NO_COORDINATOR_EPOCH => {
+            Some(ErrorCode::TransactionCoordinatorFenced)
+        }
+        _ => None,
+    }
 }
 
 fn begin(
@@ -63,6 +125,11 @@ fn begin(
     marker: &WritableTxnMarker,
     at: &(Arc<str>, i32),
 ) -> Result<Appended, ErrorCode> {
+    if let Some(error) = unwritable(marker)
+        && context.partitions.find(&at.0, at.1).is_some()
+    {
+        return Err(error);
+    }
     let markers = Markers {
         producer: (marker.producer_id, marker.producer_epoch),
         commit: marker.transaction_result,

@@ -87,6 +87,10 @@ fn set(settings: &mut Settings, name: &str, value: &str) {
             value.clone_into(&mut settings.max_connections_per_ip_overrides);
         }
         "message.max.bytes" => read(&mut settings.message_max_bytes, value),
+        "transaction.partition.verification.enable" => {
+            let place = &mut settings.transaction_partition_verification_enable;
+            read(place, &value.to_ascii_lowercase());
+        }
         "producer.id.expiration.ms" => read(&mut settings.producer_id_expiration_ms, value),
         _ => {}
     }

@@ -39,7 +39,7 @@ pub(crate) use quota::{
     alter as alter_quotas,
 };
 pub(crate) use resource_config::{
-    GROUP_SETTINGS, METRICS_SETTINGS, ResourceError, ResourceSetting, is_dynamic,
+    GROUP_SETTINGS, METRICS_SETTINGS, ResourceError, ResourceSetting, dynamic_kind, is_dynamic,
 };
 pub(crate) use store::EPOCH as QUORUM_EPOCH;
 pub use store::MetadataOpenError;
@@ -49,7 +49,9 @@ pub(crate) use topic_name::{
     METADATA_TOPIC, TRANSACTION_TOPIC, check as check_topic_name, is_internal as is_internal_topic,
     metadata_folder,
 };
-pub(crate) use topics::{CreatedTopic, DeleteTopicError, TopicError, Topics};
+pub(crate) use topics::{
+    CreatedTopic, DeleteTopicError, INTERNAL_SEGMENT_BYTES, TopicError, Topics,
+};
 
 #[cfg(test)]
 mod tests;

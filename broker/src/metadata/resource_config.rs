@@ -40,6 +40,7 @@ const TEXT: Kind = Kind::List(&[]);
 const DYNAMIC: &[Dynamic] = &[
     dynamic("background.threads", Kind::Int { min: 1, max: INT }),
     dynamic("follower.replication.throttled.rate", Kind::Long { min: 0, max: LONG }),
+    dynamic("group.consumer.assignment.interval.ms", Kind::Int { min: 0, max: INT }),
     dynamic("leader.replication.throttled.rate", Kind::Long { min: 0, max: LONG }),
     dynamic("log.cleaner.backoff.ms", Kind::Long { min: 0, max: LONG }),
     dynamic("log.cleaner.dedupe.buffer.size", Kind::Long { min: i64::MIN, max: LONG }),
@@ -50,7 +51,7 @@ const DYNAMIC: &[Dynamic] = &[
     dynamic("max.connection.creation.rate", Kind::Int { min: 0, max: INT }),
     dynamic("max.connections", Kind::Int { min: 0, max: INT }),
     dynamic("max.connections.per.ip", Kind::Int { min: 0, max: INT }),
-    dynamic("max.connections.per.ip.overrides", TEXT),
+    dynamic("max.connections.per.ip.overrides", Kind::Text),
     dynamic("metric.reporters", TEXT),
     dynamic("num.io.threads", Kind::Int { min: 1, max: INT }),
     dynamic("num.network.threads", Kind::Int { min: 1, max: INT }),
@@ -157,6 +158,8 @@ pub(crate) enum ResourceError {
     #[error("Unknown client metrics configuration: {0}")]
     UnknownOfMetrics(String),
     #[error("{0}")]
+    Bounds(String),
+    #[error("{0}")]
     Interval(String),
     #[error("Illegal client matching pattern: {0}")]
     Pattern(String),
@@ -219,6 +222,7 @@ fn check_broker(
             return Err(ResourceError::MinIsrRemoved);
         }
     }
+    check_assignment_interval(image, file, change)?;
     check_connections(file, change)
 }
 
@@ -261,9 +265,37 @@ fn check_broker_value(name: &str, value: &str) -> Result<(), ResourceError> {
     })
 }
 
+/// The default of groups that would be in force must be one that a group may have of its own.
+fn check_assignment_interval(
+    image: &Image,
+    file: &Settings,
+    change: &Change<'_>,
+) -> Result<(), ResourceError> {
+    const OF_GROUP: &str = "consumer.assignment.interval.ms";
+    const INTERVAL: &str = "group.consumer.assignment.interval.ms";
+    if change.wanted.get(INTERVAL) == change.present.get(INTERVAL) {
+        return Ok(());
+    }
+    let node = file.node_id.to_string();
+    let after = |name: &str| match name == change.name {
+        true => change.wanted.get(INTERVAL),
+        false => image.configs(RESOURCE_BROKER, name)?.get(INTERVAL),
+    };
+    let Some(value) = after(&node).or_else(|| after("")) else {
+        return Ok(());
+    };
+    let number = value.trim().parse().unwrap_or(0);
+    check_bounds(file, (INTERVAL, OF_GROUP), number).map_err(ResourceError::Bounds)
+}
+
 /// The dynamic setting of that name.
 fn find(name: &str) -> Option<&'static Dynamic> {
     DYNAMIC.iter().find(|dynamic| dynamic.name == name)
+}
+
+/// What a setting that may be set while the broker runs, and is not a default of topics, may be.
+pub(crate) fn dynamic_kind(name: &str) -> Option<Kind> {
+    find(name).map(|found| found.kind)
 }
 
 /// Whether a broker has a setting of that name.
@@ -304,6 +336,27 @@ fn group_bounds(file: &Settings, name: &str) -> (i64, i64) {
     (i64::from(least), i64::from(most))
 }
 
+/// Whether a number lies within what groups may have; `shown` is the setting's name to its owner.
+fn check_bounds(
+    file: &Settings,
+    (shown, of_group): (&str, &str),
+    number: i64,
+) -> Result<(), String> {
+    let (min, max) = group_bounds(file, of_group);
+    let limit = of_group.trim_start_matches("consumer.");
+    if number < min {
+        return Err(format!(
+            "{shown} must be greater than or equal to group.consumer.min.{limit}"
+        ));
+    }
+    if number > max {
+        return Err(format!(
+            "{shown} must be less than or equal to group.consumer.max.{limit}"
+        ));
+    }
+    Ok(())
+}
+
 fn check_group(file: &Settings, change: &Change<'_>) -> Result<(), ResourceError> {
     for name in change.wanted.keys() {
         if setting_of(GROUP_SETTINGS, name).is_none() {
@@ -319,18 +372,7 @@ fn check_group(file: &Settings, change: &Change<'_>) -> Result<(), ResourceError
             ResourceError::Group(text)
         })?;
         let number: i64 = value.parse().unwrap_or(0);
-        let (min, max) = group_bounds(file, name);
-        let limit = name.trim_start_matches("consumer.");
-        if number < min {
-            return Err(ResourceError::Group(format!(
-                "{name} must be greater than or equal to group.consumer.min.{limit}"
-            )));
-        }
-        if number > max {
-            return Err(ResourceError::Group(format!(
-                "{name} must be less than or equal to group.consumer.max.{limit}"
-            )));
-        }
+        check_bounds(file, (name, name), number).map_err(ResourceError::Group)?;
     }
     let number = |index: usize| -> i64 {
         let setting = GROUP_SETTINGS.get(index);

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
         min: i64,
         max: i64,
     },
+    /// Whole numbers, 16 bits wide in Kafka.
+    Short,
     /// Whole numbers from `min` to `max`, 64 bits wide in Kafka.
     Long {
         min: i64,
@@ -29,6 +31,12 @@ pub(crate) enum Kind {
     Ratio,
     /// Any number.
     Number,
+    /// Anything.
+    Text,
+    /// The name of a class, which Kafka would load.
+    Class,
+    /// Something that nobody is shown.
+    Password,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Some of these words, comma separated; without words, anything.
@@ -40,11 +48,14 @@ impl Kind {
     pub(crate) fn code(self) -> i8 {
         match self {
             Kind::Bool => 1,
-            Kind::Word(_) => 2,
+            Kind::Text | Kind::Word(_) => 2,
             Kind::Int { .. } => 3,
+            Kind::Short => 4,
             Kind::Long { .. } => 5,
             Kind::Ratio | Kind::Number => 6,
             Kind::List(_) => 7,
+            Kind::Class => 8,
+            Kind::Password => 9,
         }
     }
 }
@@ -100,7 +111,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How long a deleted segment's files stay on disk."),
     setting("flush.messages", Some("log.flush.interval.messages"), LONG_MAX, Kind::Long { min: 1, max: LONG },
         "Records after which the log is forced to disk."),
-    setting("flush.ms", None, LONG_MAX, Kind::Long { min: 0, max: LONG },
+    setting("flush.ms", Some("log.flush.interval.ms"), LONG_MAX, Kind::Long { min: 0, max: LONG },
         "Time after which the log is forced to disk."),
     setting("follower.replication.throttled.replicas", None, "", Kind::List(&[]),
         "Replicas whose replication is throttled on the follower's side."),
@@ -319,6 +330,8 @@ pub(super) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Bool => Err("Expected value to be either true or false".to_owned()),
         Kind::Int { min, max } => number(value, min, max, "INT"),
         Kind::Long { min, max } => number(value, min, max, "LONG"),
+        Kind::Short => number(value, i16::MIN.into(), i16::MAX.into(), "SHORT"),
+        Kind::Text | Kind::Class | Kind::Password => Ok(()),
         Kind::Ratio => match value.parse::<f64>() {
             Ok(ratio) if ratio < 0.0 => Err("Value must be at least 0".to_owned()),
             Ok(ratio) if ratio > 1.0 => Err("Value must be no more than 1".to_owned()),

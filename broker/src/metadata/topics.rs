@@ -20,7 +20,7 @@ use super::topic_name::{OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::random;
 
 /// Size of the segments of internal topics (Kafka's `offsets.topic.segment.bytes`).
-const INTERNAL_SEGMENT_BYTES: &str = "104857600";
+pub(crate) const INTERNAL_SEGMENT_BYTES: &str = "104857600";
 
 /// A topic that was created, or would be.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use logway_protocol::{ErrorCode, Text};
 use tempfile::TempDir;
 
 use crate::harness::{Client, PATIENCE, Server};
-use crate::requests::{SET, changed};
+use crate::requests::{BROKER, SET, changed};
 use crate::restart::{copy_as_killed, start};
 
 fn join(member: &str) -> ConsumerGroupHeartbeatRequest {
@@ -132,16 +132,54 @@ async fn members_share_and_a_kill_changes_nothing() {
 
 /// Changes settings of the group `g`.
 async fn set(client: &mut Client, values: &[(&str, &str)]) -> ErrorCode {
+    set_of(client, (32, "g"), values).await
+}
+
+async fn set_of(
+    client: &mut Client,
+    (kind, name): (i8, &str),
+    values: &[(&str, &str)],
+) -> ErrorCode {
     let operations: Vec<_> = values
         .iter()
         .map(|(name, value)| (*name, SET, Some(*value)))
         .collect();
     let request = IncrementalAlterConfigsRequest {
-        resources: vec![changed(32, "g", &operations)],
+        resources: vec![changed(kind, name, &operations)],
         validate_only: false,
     };
     let answer = client.ask(1, &request).await;
     ErrorCode::from_code(answer.responses[0].error_code)
+}
+
+#[tokio::test]
+async fn the_brokers_interval_of_assignments_changes_while_it_runs() {
+    let name = "group.consumer.assignment.interval.ms";
+    let server =
+        Server::start_with(|settings| settings.group_consumer.assignment_interval_ms = 15_000);
+    let server = server.await;
+    let mut client = server.connect().await;
+    client.create_topic("t", 4).await;
+    let (mut one, mut two) = (Member::new("one"), Member::new("two"));
+    one.beat(&mut client).await;
+    for (broker, value, expected) in [
+        ("", "15001", ErrorCode::InvalidRequest),
+        ("", "0", ErrorCode::None),
+        // It is this broker's own that counts.
+        ("1", "15000", ErrorCode::None),
+        ("1", "0", ErrorCode::None),
+    ] {
+        let answer = set_of(&mut client, (BROKER, broker), &[(name, value)]).await;
+        assert_eq!(answer, expected, "{broker} {value}");
+    }
+    // Nobody waits for the fifteen seconds of the file.
+    for _ in 0..3 {
+        two.beat(&mut client).await;
+        one.beat(&mut client).await;
+    }
+    two.beat(&mut client).await;
+    assert_eq!((one.count(), two.count()), (2, 2));
+    server.stop().await;
 }
 
 #[tokio::test]

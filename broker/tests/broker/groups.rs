@@ -70,6 +70,8 @@ pub(crate) async fn sync(
         group_id: Text::from(group),
         generation_id: joined.generation_id,
         member_id: joined.member_id.clone(),
+        protocol_type: (version >= 5).then(|| Text::from("consumer")),
+        protocol_name: (version >= 5).then(|| Text::from("range")),
         assignments: vec![assignment],
         ..SyncGroupRequest::default()
     };

@@ -173,8 +173,9 @@ async fn who_asks_too_much_is_told_in_every_answer() {
         Some(0.000_001),
     )
     .await;
-    assert!(client.ask(4, &groups).await.throttle_time_ms > 0);
     let begin = Instant::now();
+    let first = client.ask(4, &groups).await.throttle_time_ms;
+    assert!(first > 0);
     let versions = ApiVersionsRequest {
         client_software_name: "test".into(),
         client_software_version: "1.0".into(),
@@ -182,7 +183,7 @@ async fn who_asks_too_much_is_told_in_every_answer() {
     let told = client.ask(3, &versions).await.throttle_time_ms;
     // One window at most, and the one before was waited for.
     assert!((1..=1000).contains(&told), "{told}");
-    assert!(begin.elapsed() >= Duration::from_millis(500));
+    assert!(begin.elapsed() >= Duration::from_millis(first.unsigned_abs().into()));
 }
 
 #[tokio::test]
@@ -221,7 +222,7 @@ async fn partitions_are_created_no_faster_than_the_quota() {
         "client-id",
         Some("test"),
         "controller_mutation_rate",
-        Some(1.0),
+        Some(0.25),
     )
     .await;
     let create = |name: &str, partitions| CreateTopicsRequest {
@@ -233,13 +234,13 @@ async fn partitions_are_created_no_faster_than_the_quota() {
         }],
         ..CreateTopicsRequest::default()
     };
-    // Eleven seconds' worth, overdrawn by one topic.
-    let first = client.ask(7, &create("a", 12)).await;
+    // Eleven seconds' worth, overdrawn by more than a slow disk lets grow again meanwhile.
+    let first = client.ask(7, &create("a", 4)).await;
     assert_eq!((first.topics[0].error_code, first.throttle_time_ms), (0, 0));
     let second = client.ask(7, &create("b", 1)).await;
     let code = ErrorCode::from_code(second.topics[0].error_code);
     assert_eq!(code, ErrorCode::ThrottlingQuotaExceeded);
-    assert!((1..=1001).contains(&second.throttle_time_ms), "{second:?}");
+    assert!((1..=5001).contains(&second.throttle_time_ms), "{second:?}");
     // The connection was silent for as long, so that the third comes in time; and an old client is
     // not refused but silenced.
     let third = client.ask(5, &create("b", 2)).await;

@@ -3,12 +3,8 @@
 //! Invariant: the broker and its folder are gone when its handle is.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker of the test's own.
 pub(crate) struct Broker {
@@ -20,29 +16,26 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
-        drop(listener);
         let config = folder.path().join("broker.toml");
         let data = folder.path().join("data");
         let settings = format!("data_dir = {data:?}\ngroup_initial_rebalance_delay_ms = 0\n");
         std::fs::write(&config, settings).expect("a settings file");
-        let child = Command::new(env!("CARGO_BIN_EXE_logway"))
-            .args(["broker", "--listen", &address, "--config"])
+        let mut child = Command::new(env!("CARGO_BIN_EXE_logway"))
+            .args(["broker", "--listen", "127.0.0.1:0", "--config"])
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("the broker starts");
-        let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(&address).is_err() {
-            assert!(Instant::now() < end, "no broker at {address}");
-            std::thread::yield_now();
-        }
+        // It has one line to say, and its address is in it.
+        let mut ready = String::new();
+        let stdout = child.stdout.take().expect("standard output");
+        BufReader::new(stdout).read_line(&mut ready).expect("text");
+        let address = ready.trim().strip_prefix("ready kafka=");
         Self {
+            address: address.expect("a broker that is ready").to_owned(),
             child,
-            address,
             _folder: folder,
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! Invariant: the broker and its folder are gone when its handle is.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use crate::port::free_address;
 
 /// A broker that runs.
 pub(crate) struct Broker {
@@ -23,7 +24,7 @@ impl Broker {
     /// Logway's own.
     pub(crate) fn logway() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let address = free_address();
+        let address = free_address().to_string();
         // As on the broker that was recorded: the first member of a group waits for nobody.
         let config = folder.path().join("broker.toml");
         let settings = format!(
@@ -52,7 +53,7 @@ impl Broker {
     pub(crate) fn kafka(script: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // The script takes a second port, a hundred above, for the controller.
-        let address = free_address();
+        let address = free_address().to_string();
         let port = address.rsplit(':').next().expect("a port").to_owned();
         let started = Command::new(script)
             .args(["start", "1"])
@@ -75,7 +76,7 @@ impl Broker {
     }
 
     fn wait(&self) {
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(300);
         while std::net::TcpStream::connect(&self.address).is_err() {
             assert!(
                 std::time::Instant::now() < end,
@@ -103,9 +104,4 @@ impl Drop for Broker {
             }
         }
     }
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
 }

@@ -10,6 +10,8 @@
 mod broker;
 mod compare;
 mod known;
+#[path = "../../../tests/harness/port.rs"]
+mod port;
 mod stage;
 mod transcript;
 
@@ -137,7 +139,7 @@ fn settled(
     step: &Step,
     is_known: bool,
 ) -> Option<(Seen, Step, Fit)> {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(3);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let seen = stage.run(step)?;
         stage.learn(step, &seen);
@@ -145,7 +147,8 @@ fn settled(
         let fit = mask
             .stdout(&expected.stdout, &seen.stdout)
             .max(mask.stderr(&expected.stderr, &seen.stderr));
-        let only_looks = step.command.contains(" --describe") && !is_known;
+        let looks = [" --describe", " --list", " describe", " list"];
+        let only_looks = looks.iter().any(|look| step.command.contains(look)) && !is_known;
         if fit != Fit::Different || !only_looks || std::time::Instant::now() > end {
             return Some((seen, expected, fit));
         }

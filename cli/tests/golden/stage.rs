@@ -18,7 +18,9 @@ const RECORDED: &str = "127.0.0.1:9092";
 /// The controller's.
 const CONTROLLER: &str = "127.0.0.1:9192";
 /// What a command may take; the slowest waits a minute for a topic.
-const LIMIT: Duration = Duration::from_secs(100);
+const LIMIT: Duration = Duration::from_secs(400);
+/// What the state that a command needs may take to come about.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Tools that this project stands in for.
 const OURS: [&str; 12] = [
@@ -272,7 +274,7 @@ impl Stage {
 
     /// Runs a tool that only looks until it says what is waited for.
     fn wait_until(&self, tool: &str, args: &str, is_it: impl Fn(&str) -> bool) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + PATIENCE;
         let line = format!("{tool} --bootstrap-server {} {args}", self.broker.address);
         let words = transcript::words(&line);
         while Instant::now() < end {
@@ -308,7 +310,7 @@ impl Stage {
                     let _in_close = producer.send(record).await.expect("room");
                 }
             }
-            producer.close(Duration::from_secs(60)).await
+            producer.close(PATIENCE).await
         });
         assert_eq!(sent, 0, "records were not delivered");
     }

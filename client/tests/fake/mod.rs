@@ -176,9 +176,18 @@ impl Fake {
         self.tasks.wait().await;
     }
 
-    pub(crate) fn client(&self) -> ClientConfig {
+    /// A client that gives a request up soon: for brokers that never answer some, and for those who
+    /// can tell a request that came twice.
+    pub(crate) fn impatient(&self) -> ClientConfig {
         ClientConfig {
             request_timeout: Duration::from_millis(400),
+            ..self.client()
+        }
+    }
+
+    /// A client that waits for an answer however slow the machine is.
+    pub(crate) fn client(&self) -> ClientConfig {
+        ClientConfig {
             retry_backoff: Duration::from_millis(5),
             retry_backoff_max: Duration::from_millis(50),
             reconnect_backoff: Duration::from_millis(5),

@@ -7,18 +7,13 @@ use logway_client::{
     ProducerRecord, SendError, Start, TopicPartition,
 };
 use logway_protocol::api_key::ApiKey;
-use tokio::net::TcpListener;
 
 use super::PATIENCE;
 use crate::fake::{Fake, Fault, TOPIC};
 
-/// An address where nobody listens, for now.
-async fn nobody() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// An address where nobody listens, until the test does.
+fn nobody() -> std::net::SocketAddr {
+    crate::port::free_address()
 }
 
 fn client(address: std::net::SocketAddr) -> ClientConfig {
@@ -27,7 +22,6 @@ fn client(address: std::net::SocketAddr) -> ClientConfig {
         reconnect_backoff_max: Duration::from_millis(20),
         retry_backoff: Duration::from_millis(5),
         retry_backoff_max: Duration::from_millis(20),
-        request_timeout: Duration::from_millis(500),
         ..ClientConfig::new([address.to_string()])
     }
 }
@@ -38,7 +32,7 @@ fn keyed(n: i32) -> ProducerRecord {
 
 #[tokio::test]
 async fn a_broker_that_comes_late_gets_everything_in_order() {
-    let address = nobody().await;
+    let address = nobody();
     let config = ProducerConfig {
         client: client(address),
         delivery_timeout: None,
@@ -83,7 +77,7 @@ async fn a_broker_that_comes_late_gets_everything_in_order() {
 
 #[tokio::test]
 async fn a_full_buffer_holds_senders_back_and_frees_itself() {
-    let address = nobody().await;
+    let address = nobody();
     let config = ProducerConfig {
         client: client(address),
         delivery_timeout: None,
@@ -126,7 +120,7 @@ async fn a_full_buffer_holds_senders_back_and_frees_itself() {
 #[tokio::test]
 async fn closing_reports_what_was_not_delivered() {
     let config = ProducerConfig {
-        client: client(nobody().await),
+        client: client(nobody()),
         delivery_timeout: None,
         ..Default::default()
     };
@@ -157,7 +151,7 @@ fn nothing_waits_for_a_runtime_that_is_gone() {
     let runtime = build();
     let (producer, delivery) = runtime.block_on(async {
         let config = ProducerConfig {
-            client: client(nobody().await),
+            client: client(nobody()),
             ..Default::default()
         };
         let producer = Producer::new(config).unwrap();
@@ -180,7 +174,7 @@ fn nothing_waits_for_a_runtime_that_is_gone() {
 #[tokio::test]
 async fn dropping_the_last_handle_ends_everything() {
     let config = ProducerConfig {
-        client: client(nobody().await),
+        client: client(nobody()),
         ..Default::default()
     };
     let producer = Producer::new(config).unwrap();
@@ -201,7 +195,7 @@ async fn attempts_stay_rare_while_nobody_answers() {
             reconnect_backoff_max: Duration::from_millis(100),
             ..fake.client()
         },
-        delivery_timeout: Some(Duration::from_secs(1)),
+        delivery_timeout: Some(Duration::from_secs(2)),
         ..Default::default()
     };
     let attempts = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -210,19 +204,22 @@ async fn attempts_stay_rare_while_nobody_answers() {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Fault::DropBefore
     });
+    let began = std::time::Instant::now();
     let producer = Producer::new(config).unwrap();
     let error = producer.try_send(keyed(1)).unwrap().await.unwrap_err();
     assert!(matches!(error, DeliveryError::TimedOut { .. }), "{error}");
     let attempts = attempts.load(std::sync::atomic::Ordering::Relaxed);
+    // On a slow machine it takes longer than it was told to.
+    let seconds = began.elapsed().as_secs_f64();
     assert!(
-        (2..60).contains(&attempts),
-        "{attempts} attempts in a second"
+        attempts >= 2 && (attempts as f64) < 40.0 * seconds,
+        "{attempts} attempts in {seconds} s"
     );
 }
 
 #[tokio::test]
 async fn a_consumer_waits_for_its_broker() {
-    let address = nobody().await;
+    let address = nobody();
     let consumer = Consumer::new(ConsumerConfig {
         client: client(address),
         fetch_max_wait: Duration::from_millis(50),

@@ -48,7 +48,7 @@ async fn read_all(script: Vec<u8>) {
     assert_eq!(producer.close(PATIENCE).await, 0);
     fake.faults(scripted(script));
     let consumer = Consumer::new(ConsumerConfig {
-        client: fake.client(),
+        client: fake.impatient(),
         fetch_max_wait: Duration::from_millis(20),
         max_partition_fetch_bytes: 700,
         queued_max_bytes: 2000,

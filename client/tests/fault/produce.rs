@@ -61,7 +61,11 @@ fn scripted(script: Vec<u8>) -> impl FnMut(ApiKey) -> Fault + Send {
 async fn deliver_all(script: Vec<u8>, nodes: usize) {
     let fake = Fake::start(nodes, 3).await;
     fake.faults(scripted(script));
-    let producer = Producer::new(config(&fake)).unwrap();
+    let config = ProducerConfig {
+        client: fake.impatient(),
+        ..config(&fake)
+    };
+    let producer = Producer::new(config).unwrap();
     let mut deliveries = Vec::new();
     for n in 0..120 {
         let partition = n % 3;
@@ -350,7 +354,8 @@ async fn delivery_timeouts_are_reported_and_the_rest_goes_on() {
         ApiKey::Produce => Fault::Refuse(ErrorCode::NotEnoughReplicas),
         _ => Fault::None,
     });
-    let timeout = Duration::from_millis(300);
+    // Longer than a busy machine takes for the record that is to be in time.
+    let timeout = Duration::from_secs(3);
     let config = ProducerConfig {
         delivery_timeout: Some(timeout),
         ..config(&fake)

@@ -91,7 +91,11 @@ async fn all_or_nothing(script: Vec<u8>, transaction_version: i16, later: i16) {
     let fake = Fake::start(1, 3).await;
     fake.state(|state| state.transaction_version = transaction_version);
     fake.faults(scripted(script));
-    let producer = Producer::new(config(&fake)).unwrap();
+    let config = ProducerConfig {
+        client: fake.impatient(),
+        ..config(&fake)
+    };
+    let producer = Producer::new(config).unwrap();
     producer.init_transactions().await.unwrap();
     let (mut committed, mut offsets) = (BTreeSet::new(), BTreeMap::new());
     for round in 0..10_i64 {

@@ -1,18 +1,15 @@
 //! The coordinator is killed between join and sync: what a member is told afterwards is what Kafka
 //! says.
 
-use harness::eventually;
-use logway_protocol::message::describe_groups::DescribeGroupsRequest;
-use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
+use logway_protocol::Text;
 use logway_protocol::message::heartbeat::HeartbeatRequest;
 use logway_protocol::message::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use logway_protocol::message::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
-use logway_protocol::{ErrorCode, Text};
 
 use super::play::{error, subscription};
 use crate::node::Kafka;
 use crate::raw::Raw;
-use crate::{broker, peers};
+use crate::{broker, peers, steady};
 
 fn join(raw: &mut Raw, member: &Text) -> (i16, i32, Text) {
     let request = JoinGroupRequest {
@@ -27,15 +24,7 @@ fn join(raw: &mut Raw, member: &Text) -> (i16, i32, Text) {
         }],
         ..JoinGroupRequest::default()
     };
-    let answer = eventually("groups that are known", || {
-        let answer = raw.ask(3, &request);
-        match ErrorCode::from_code(answer.error_code) {
-            passing @ (ErrorCode::CoordinatorLoadInProgress
-            | ErrorCode::NotCoordinator
-            | ErrorCode::CoordinatorNotAvailable) => Err(passing),
-            _ => Ok(answer),
-        }
-    });
+    let answer = raw.ask(3, &request);
     (answer.error_code, answer.generation_id, answer.member_id)
 }
 
@@ -63,32 +52,10 @@ fn beat(raw: &mut Raw, member: &Text, generation_id: i32) -> i16 {
     raw.ask(2, &request).error_code
 }
 
-/// Waits until the coordinator has read its groups. A heartbeat does not tell: while they are
-/// read it is answered without an error, as by Kafka.
-fn loaded(raw: &mut Raw) {
-    let request = DescribeGroupsRequest {
-        groups: vec![Text::from("k")],
-        ..DescribeGroupsRequest::default()
-    };
-    eventually("groups that are known", || {
-        match raw.ask(5, &request).groups[0].error_code {
-            0 => Ok(()),
-            code => Err(code),
-        }
-    });
-}
-
 /// Up to the kill; the member, and its generation that is not synced.
 fn before(address: &str) -> (Text, i32) {
     let mut raw = Raw::connect(address);
-    let request = FindCoordinatorRequest {
-        key: Text::from("k"),
-        ..FindCoordinatorRequest::default()
-    };
-    eventually("a coordinator", || match raw.ask(2, &request).error_code {
-        0 => Ok(()),
-        code => Err(code),
-    });
+    steady::groups(&mut raw);
     let (code, first, member) = join(&mut raw, &Text::default());
     assert_eq!((code, sync(&mut raw, &member, first)), (0, 0));
     let (code, second, _) = join(&mut raw, &member);
@@ -98,7 +65,7 @@ fn before(address: &str) -> (Text, i32) {
 
 fn after(address: &str, (member, second): &(Text, i32)) -> Vec<String> {
     let mut raw = Raw::connect(address);
-    loaded(&mut raw);
+    steady::groups(&mut raw);
     let mut seen = vec![
         format!("old {}", error(beat(&mut raw, member, second - 1))),
         format!("new {}", error(beat(&mut raw, member, *second))),
@@ -122,7 +89,7 @@ fn a_coordinator_killed_between_join_and_sync_says_what_kafka_says() {
     let kafka = Kafka::start(script, folder.path());
     let held = before(&kafka.address());
     kafka.kill();
-    kafka.ok(&["cont", "1"]);
+    kafka.go_on();
     let theirs = after(&kafka.address(), &held);
     let logway = broker(folder.path());
     let held = before(&logway.address("kafka"));

@@ -12,7 +12,6 @@ use logway_protocol::message::consumer_group_heartbeat::{
 };
 use logway_protocol::message::create_topics::{CreatableTopic, CreateTopicsRequest};
 use logway_protocol::message::describe_groups::DescribeGroupsRequest;
-use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
 use logway_protocol::message::metadata::{MetadataRequest, MetadataRequestTopic};
 use logway_protocol::message::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -20,6 +19,7 @@ use logway_protocol::message::offset_commit::{
 use logway_protocol::{ErrorCode, Text, Uuid};
 
 use crate::raw::Raw;
+use crate::steady;
 
 /// A broker that is asked, and what it said.
 pub(super) struct Play {
@@ -39,22 +39,13 @@ impl Play {
         };
         play.topic("apples", 4);
         play.topic("pears", 2);
-        let request = FindCoordinatorRequest {
-            key: Text::from("g"),
-            ..FindCoordinatorRequest::default()
-        };
-        eventually("a coordinator", || {
-            match play.raw.ask(2, &request).error_code {
-                0 => Ok(()),
-                error => Err(error),
-            }
-        });
-        play.wait_for_groups();
+        steady::groups(&mut play.raw);
+        play.find_nobody();
         play
     }
 
-    /// Each group has a partition of its own in the offsets topic, which Kafka reads by and by.
-    fn wait_for_groups(&mut self) {
+    /// Nobody was in any of the groups before.
+    fn find_nobody(&mut self) {
         let request = DescribeGroupsRequest {
             groups: super::scenes::GROUPS
                 .iter()
@@ -62,13 +53,9 @@ impl Play {
                 .collect(),
             ..DescribeGroupsRequest::default()
         };
-        eventually("groups that are coordinated", || {
-            let answer = self.raw.ask(5, &request);
-            match answer.groups.iter().find(|group| group.error_code != 0) {
-                Some(group) => Err(group.error_code),
-                None => Ok(()),
-            }
-        });
+        for group in self.raw.ask(5, &request).groups {
+            assert_eq!(group.group_state.as_str(), "Dead", "{}", group.group_id);
+        }
     }
 
     pub(super) fn topic(&mut self, name: &'static str, partitions: i32) {

@@ -5,17 +5,16 @@
 use std::fmt::Write;
 
 use harness::eventually;
+use logway_protocol::Text;
 use logway_protocol::message::consumer_group_describe::ConsumerGroupDescribeRequest;
 use logway_protocol::message::create_topics::CreateTopicsRequest;
-use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
 use logway_protocol::message::incremental_alter_configs::IncrementalAlterConfigsRequest;
-use logway_protocol::{ErrorCode, Text};
 
 use super::play::{error, join, plain};
 use crate::node::Kafka;
 use crate::raw::Raw;
 use crate::requests::{DELETE, SET, changed, create_request, describe_request};
-use crate::{broker_with, peers};
+use crate::{broker_with, peers, steady};
 
 const GROUP: i8 = 32;
 const SESSION: &str = "consumer.session.timeout.ms";
@@ -138,23 +137,11 @@ fn members(raw: &mut Raw, group: &str) -> Vec<String> {
     members.map(|member| member.member_id.to_string()).collect()
 }
 
+/// Waits for the coordinators; then there is a member in each of the two groups.
 fn ready(raw: &mut Raw) {
-    let request = FindCoordinatorRequest {
-        key: Text::from("g"),
-        ..FindCoordinatorRequest::default()
-    };
-    eventually("a coordinator", || match raw.ask(2, &request).error_code {
-        0 => Ok(()),
-        error => Err(error),
-    });
+    steady::groups(raw);
     for group in ["g", "h"] {
-        eventually("a group that is coordinated", || {
-            let answer = raw.ask(1, &join(group, "m", &["apples"]));
-            match answer.error_code {
-                0 => Ok(()),
-                code => Err(ErrorCode::from_code(code)),
-            }
-        });
+        told(raw, group);
     }
 }
 
@@ -225,7 +212,7 @@ fn settings_of_groups_count_as_in_kafka() {
     let text = std::fs::read_to_string(&settings).expect("its settings");
     let text = format!("{text}\n{}\n", of_kafka(&TIGHTER).join("\n"));
     std::fs::write(&settings, text).expect("its settings");
-    kafka.ok(&["cont", "1"]);
+    kafka.go_on();
     theirs.extend(after(&mut Raw::connect(&kafka.address())));
 
     let logway = broker_with(folder.path(), &of_logway(&BOUNDS));

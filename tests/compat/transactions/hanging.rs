@@ -149,7 +149,7 @@ fn hanging_transactions_are_found_and_ended_as_with_kafka() {
     open(&kafka.address());
     kafka.ok(&["halt", "1"]);
     forget(&kafka.data());
-    kafka.ok(&["cont", "1"]);
+    kafka.go_on();
     let logway = broker(folder.path());
     open(&logway.address("kafka"));
     assert!(logway.stop().success());

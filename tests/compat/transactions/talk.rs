@@ -15,7 +15,6 @@ use logway_protocol::message::describe_producers::{DescribeProducersRequest, Top
 use logway_protocol::message::describe_transactions::DescribeTransactionsRequest;
 use logway_protocol::message::end_txn::EndTxnRequest;
 use logway_protocol::message::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use logway_protocol::message::find_coordinator::FindCoordinatorRequest;
 use logway_protocol::message::init_producer_id::InitProducerIdRequest;
 use logway_protocol::message::list_transactions::ListTransactionsRequest;
 use logway_protocol::message::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
@@ -29,6 +28,7 @@ use logway_protocol::message::write_txn_markers::{
 use logway_protocol::{ErrorCode, Text};
 
 use crate::raw::Raw;
+use crate::steady;
 
 /// Id and epoch of a producer.
 pub(super) type Producer = (i64, i16);
@@ -63,37 +63,14 @@ impl Talk {
             ..CreateTopicsRequest::default()
         };
         raw.ask(7, &request);
-        for key_type in [0, 1] {
-            eventually("a coordinator", || {
-                let request = FindCoordinatorRequest {
-                    key: Text::from("x"),
-                    key_type,
-                    ..FindCoordinatorRequest::default()
-                };
-                match raw.ask(3, &request).error_code {
-                    0 => Ok(()),
-                    error => Err(name(error)),
-                }
-            });
-        }
-        let mut talk = Talk {
+        steady::groups(&mut raw);
+        steady::transactional_ids(&mut raw);
+        Talk {
             raw,
             lines: Vec::new(),
             ids: HashMap::new(),
             title: String::new(),
-        };
-        // Both topics are read before they are served.
-        let first = talk.init(5, "warm", 60_000, None);
-        talk.settle("warm");
-        eventually("groups", || {
-            let seen = talk.commit_error(3, "warm", (first, "warm"), (-1, ""));
-            match seen {
-                "INVALID_TXN_STATE" => Ok(()),
-                other => Err(other),
-            }
-        });
-        talk.lines.clear();
-        talk
+        }
     }
 
     pub(super) fn title(&mut self, title: &str) {

@@ -27,6 +27,8 @@ pub(crate) struct Beat {
     pub(crate) topics: Option<BTreeSet<Arc<str>>>,
     /// Empty: no expression any more.
     pub(crate) regex: Option<Arc<str>>,
+    /// Why the expression cannot be used.
+    pub(crate) regex_fault: Option<Refused>,
     pub(crate) assignor: Option<Arc<str>>,
     /// What the member says it has.
     pub(crate) holds: Option<Partitions>,
@@ -94,9 +96,17 @@ impl ConsumerGroup {
             let message = format!("The group has its {} members already.", self.rules.max_size);
             return Err(Refused::new(ErrorCode::GroupMaxSizeReached, message));
         }
-        match &beat.instance_id {
-            None => self.admit_dynamic(beat)?,
-            Some(instance_id) => self.admit_static(beat, instance_id)?,
+        let replaced = match &beat.instance_id {
+            None => self.check_dynamic(beat).map(|()| None)?,
+            Some(instance_id) => self.check_static(beat, instance_id)?,
+        };
+        if let Some(fault) = &beat.regex_fault {
+            return Err(fault.clone());
+        }
+        match replaced {
+            Some(old) => self.replace(&old, id),
+            None if !self.members.contains(id) => self.add(id, beat.client.clone()),
+            None => {}
         }
         let before = self
             .members
@@ -147,13 +157,10 @@ impl ConsumerGroup {
             })
     }
 
-    fn admit_dynamic(&mut self, beat: &Beat) -> Result<(), Refused> {
+    fn check_dynamic(&self, beat: &Beat) -> Result<(), Refused> {
         match self.members.get(&beat.member_id) {
             Some(member) => check_epoch(member, beat),
-            None if beat.epoch == 0 => {
-                self.add(&beat.member_id, beat.client.clone());
-                Ok(())
-            }
+            None if beat.epoch == 0 => Ok(()),
             None => {
                 let message = format!("Member {} is not a member of the group.", beat.member_id);
                 Err(Refused::new(ErrorCode::UnknownMemberId, message))
@@ -161,22 +168,22 @@ impl ConsumerGroup {
         }
     }
 
-    fn admit_static(&mut self, beat: &Beat, instance_id: &Arc<str>) -> Result<(), Refused> {
+    /// Whether a static member may speak; gives the one whose place it takes.
+    fn check_static(
+        &self,
+        beat: &Beat,
+        instance_id: &Arc<str>,
+    ) -> Result<Option<Arc<str>>, Refused> {
         if beat.epoch != 0 {
             let member = self.check_member(&beat.member_id, Some(instance_id))?;
-            return check_epoch(member, beat);
+            return check_epoch(member, beat).map(|()| None);
         }
         let holder = self
             .members
             .instance(instance_id)
             .and_then(|id| self.members.get(id));
         match holder {
-            None => {
-                if !self.members.contains(&beat.member_id) {
-                    self.add(&beat.member_id, beat.client.clone());
-                }
-                Ok(())
-            }
+            None => Ok(None),
             Some(holder) if holder.classic.is_none() && holder.current.epoch != AWAY => {
                 let message = format!(
                     "Static member {} with instance id {instance_id} cannot join: member {} has the instance id.",
@@ -184,11 +191,7 @@ impl ConsumerGroup {
                 );
                 Err(Refused::new(ErrorCode::UnreleasedInstanceId, message))
             }
-            Some(holder) => {
-                let old = holder.id.clone();
-                self.replace(&old, &beat.member_id);
-                Ok(())
-            }
+            Some(holder) => Ok(Some(holder.id.clone())),
         }
     }
 

@@ -78,10 +78,19 @@ impl ConsumerGroup {
         self.admit_classic(&id, join, unknown)
             .map_err(|error| refused(error.error))?;
         let changed = self.update_classic(&id, join, &wants);
+        let epoch_before = self.epoch;
         self.follow_subscriptions(at, changed);
-        self.assign_if_due(at);
-        let holds = wants.holds(at.topics);
-        self.reconcile(at.now, &id, Some(&holds));
+        let behind = self.epoch > self.target_epoch;
+        if downgrades {
+            // A classic group shares out by rebalancing: the epoch before is its generation.
+            self.epoch = epoch_before;
+        } else {
+            self.assign_if_due(at);
+        }
+        if !(downgrades && behind) {
+            let holds = wants.holds(at.topics);
+            self.reconcile(at.now, &id, Some(&holds));
+        }
         self.watch_sync(at, &id, join.rebalance_timeout_ms);
         let epoch = self
             .members
@@ -96,7 +105,7 @@ impl ConsumerGroup {
         };
         self.answer(join.waiter, Reply::Join(Box::new(reply)));
         if downgrades {
-            self.begin_downgrade(false);
+            self.begin_downgrade(behind);
         }
         Ok(())
     }

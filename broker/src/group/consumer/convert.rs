@@ -186,6 +186,7 @@ impl ConsumerGroup {
             let assigned = read_assignment(&view.assignment, at.topics)?;
             group.adopt(at, view, wants, &assigned);
         }
+        group.metadata_hash = group.hash(at.topics);
         group.mark(Part::Classic);
         for part in group.all_parts() {
             group.mark(part);

@@ -63,18 +63,12 @@ impl ConsumerGroup {
 
     fn put_out(&mut self, at: Moment<'_>, ids: &[Arc<str>]) {
         let out = |id: &Arc<str>| ids.contains(id);
-        let spoke = |id: &Arc<str>| {
-            self.members
-                .get(id)
-                .is_some_and(|member| member.classic.is_none())
-        };
         let remaining = self
             .members
             .iter()
             .filter(|member| !out(&member.id))
             .count();
         let downgrades = self.rules.downgrade
-            && ids.iter().any(spoke)
             && self
                 .members
                 .iter()

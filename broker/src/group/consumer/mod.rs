@@ -60,7 +60,7 @@ pub(crate) trait Topics: Debug + Send + Sync {
     fn name(&self, id: &Uuid) -> Option<Arc<str>>;
     /// All names, in order.
     fn names(&self) -> Vec<Arc<str>>;
-    /// What a group was given of its own.
+    /// What a group was given of its own, or the broker while it runs.
     fn settings_of(&self, group: &str) -> OwnSettings;
 }
 

@@ -92,7 +92,8 @@ impl Group {
         if self.pending_joins.contains_key(&id) {
             if join.instance_id.is_some() {
                 // Ids are only reserved for dynamic members; Kafka fails such a request too.
-                return self.refuse(join.waiter, id, ErrorCode::UnknownServerError);
+                let nobody = Arc::from("");
+                return self.refuse(join.waiter, nobody, ErrorCode::UnknownServerError);
             }
             return self.add_member(now, &id, join);
         }

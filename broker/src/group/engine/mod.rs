@@ -287,6 +287,11 @@ impl Group {
         self.state == State::Empty && self.pending_joins.is_empty() && self.writes.is_empty()
     }
 
+    /// Forgets the ids that were given to callers who have not come back.
+    pub(crate) fn forget_pending(&mut self) {
+        self.pending_joins.clear();
+    }
+
     fn enter(&mut self, now: Now, state: State) {
         self.state = state;
         self.state_since_ms = now.wall_ms;

@@ -31,6 +31,7 @@ impl Registry {
         if self.closed {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
+        let is_new = !self.groups.contains_key(group_id);
         if claim.generation < 0 {
             self.ensure_group(now, group_id)?;
         }
@@ -50,8 +51,8 @@ impl Registry {
         };
         let (done, receiver) = oneshot::channel();
         let queued = admitted.and_then(|()| self.queue_commits(&id, commits, done));
-        if queued.is_err() {
-            self.drop_if_unused(&id);
+        if is_new && queued.is_err() {
+            self.groups.remove(&id);
         }
         queued.map(|()| receiver)
     }
@@ -62,6 +63,13 @@ impl Registry {
         commits: Vec<Commit>,
         done: oneshot::Sender<Result<(), ErrorCode>>,
     ) -> Result<(), ErrorCode> {
+        if commits.is_empty() {
+            // The claim holds; there is nothing that could be stored for it.
+            if done.send(Ok(())).is_err() {
+                debug!(group = &**id, "the one who committed is gone");
+            }
+            return Ok(());
+        }
         let mut stored = Vec::with_capacity(commits.len());
         for commit in &commits {
             let key = OffsetKey {

@@ -37,6 +37,10 @@ impl Loading {
     pub(crate) fn record(&mut self, key: &Bytes, value: Option<&Bytes>, offset: i64) {
         match records::read(key, value, offset) {
             Ok(Stored::Offset { key, committed }) => {
+                if committed.is_none() {
+                    let place = (key.topic.clone(), key.partition);
+                    self.pending.forget(&key.group, &place, offset);
+                }
                 let loaded = self.groups.entry(key.group).or_default();
                 match committed {
                     Some(committed) => loaded.offsets.put(&key.topic, key.partition, committed),

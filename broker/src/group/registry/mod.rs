@@ -54,6 +54,16 @@ pub(crate) struct PendingWrite {
     then: Then,
 }
 
+impl PendingWrite {
+    /// The places that the first records of this write are tombstones for.
+    pub(crate) fn removed(&self) -> &[(Arc<str>, i32)] {
+        match &self.then {
+            Then::Removed { offsets, .. } => offsets,
+            _ => &[],
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Then {
     /// The engine asked for it.
@@ -151,11 +161,26 @@ impl Registry {
         let id = id.clone();
         let (waiter, receiver) = self.wait();
         let event = make(waiter);
-        if let Event::Join(_) = &event {
+        if let Event::Join(join) = &event
+            && self.is_empty_consumer_group(&id)
+        {
+            if join.member_id.is_some() {
+                // Nobody has an id of it; the group stays what it is.
+                self.waiters.remove(&waiter);
+                return Err(ErrorCode::GroupIdNotFound);
+            }
             self.make_classic_if_empty(now, &id);
         }
         self.step(now, &id, event);
         Ok(receiver)
+    }
+
+    fn is_empty_consumer_group(&self, id: &Arc<str>) -> bool {
+        let entry = self.groups.get(id);
+        entry.is_some_and(|entry| match &entry.group {
+            Kind::Consumer(group) => group.is_empty(),
+            Kind::Classic(_) => false,
+        })
     }
 
     /// A new waiter, and where its answer will arrive.
@@ -314,7 +339,13 @@ impl Registry {
                 }
                 self.step(now, &id, Event::Persisted { ticket, outcome });
             }
-            Then::Committed { commits, done } => self.finish_commit(&id, commits, done, outcome),
+            Then::Committed { commits, done } => {
+                let failed = outcome.is_err();
+                self.finish_commit(&id, commits, done, outcome);
+                if failed {
+                    self.remove_if_bare(&id);
+                }
+            }
             Then::Removed {
                 offsets,
                 group,
@@ -370,17 +401,26 @@ impl Registry {
         self.wakeups.clear();
     }
 
-    /// A group that holds nothing and never reached the log leaves no trace.
-    fn drop_if_unused(&mut self, id: &str) {
-        let unused = self.groups.get(id).is_some_and(|entry| {
+    /// A group that holds nothing and was never stored goes with the request that made it.
+    fn remove_if_bare(&mut self, id: &str) {
+        let bare = self.groups.get(id).is_some_and(|entry| {
             !entry.stored
                 && entry.writes_under_way == 0
                 && entry.offsets.is_empty()
                 && entry.group.is_unused()
         });
-        if unused {
+        if bare {
             self.groups.remove(id);
             debug!(group = id, "dropped a group that nobody uses");
+        }
+    }
+
+    /// A consumer group that nobody could join leaves no trace. A classic one stays until the next
+    /// look for expired offsets, as with Kafka, where a commit or a member may find it.
+    fn drop_if_unused(&mut self, id: &str) {
+        let entry = self.groups.get(id);
+        if entry.is_some_and(|entry| matches!(entry.group, Kind::Consumer(_))) {
+            self.remove_if_bare(id);
         }
     }
 }

@@ -28,6 +28,7 @@ impl Registry {
         if self.closed {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
+        let is_new = !self.groups.contains_key(group_id);
         if claim.generation < 0 {
             self.ensure_group(now, group_id)?;
         }
@@ -41,8 +42,9 @@ impl Registry {
             revision: self.revision,
         };
         let admitted = entry.group.admit_transactional(at, claim);
-        // A group that was only made for this has its first offset when the transaction commits.
-        self.drop_if_unused(&id);
+        if is_new && admitted.is_err() {
+            self.groups.remove(&id);
+        }
         admitted.map(|()| id)
     }
 

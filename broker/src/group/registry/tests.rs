@@ -303,7 +303,7 @@ fn offsets_that_members_may_read_on_from_are_not_deleted() {
             stored.rebuild(now)
         };
         for (when, mut registry) in [("while it is led", registry), ("read from the log", again)] {
-            let found = registry.delete_offsets("g", &places);
+            let found = registry.delete_offsets("g", &places, &BTreeSet::new());
             assert_eq!(found.expect("consumers").0, wanted, "{when}");
         }
     }

@@ -3,7 +3,9 @@
 //! though each may first wait for the coordinator. Step 7 of the hallway.
 //!
 //! A partition asks only for the first batch of a transaction. Up to version 11 the client must have
-//! added it (AddPartitionsToTxn); from 12 on it is added here (KIP-890).
+//! added it (AddPartitionsToTxn); from 12 on it is added here (KIP-890). The owner may have it that
+//! older clients are believed (`transaction.partition.verification.enable`), at every level of
+//! `transaction.version`: what counts is the version of the request.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -86,7 +88,14 @@ impl Admission {
             admission.refuse(questions, |_| error);
             return (admission, false);
         };
-        if questions.is_empty() {
+        let settings = &context.live.get().settings;
+        let is_believed =
+            header.version < ADDS_FROM && !settings.transaction_partition_verification_enable;
+        if questions.is_empty() || is_believed {
+            return (admission, false);
+        }
+        if id.is_empty() {
+            admission.refuse(questions, |_| ErrorCode::InvalidRequest);
             return (admission, false);
         }
         let places: BTreeSet<TopicPartition> = questions.iter().map(Question::at).collect();

@@ -133,6 +133,7 @@ impl World {
             rack_id: None,
             rebalance_timeout_ms: joins.then_some(30_000),
             topics: Some(client.topics()),
+            regex_fault: None,
             regex: None,
             assignor: None,
             holds: Some(if joins {

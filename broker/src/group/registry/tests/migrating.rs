@@ -1,6 +1,8 @@
 //! A group on its way between the protocols: what memory holds is what the records say, at each
 //! stage, and a group that was stored half comes back whole.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::group::consumer::{Beat, ConsumerView, Partitions};
 use crate::group::engine::Leaving;
@@ -14,6 +16,7 @@ fn beat(waiter: Waiter, epoch: i32) -> Beat {
         rack_id: None,
         rebalance_timeout_ms: Some(1_000),
         topics: Some(std::iter::once(Arc::from("in-use")).collect()),
+        regex_fault: None,
         regex: None,
         assignor: None,
         holds: Some(Partitions::new()),
@@ -121,7 +124,7 @@ fn an_empty_group_takes_the_protocol_of_whoever_comes() {
     stable(&mut registry, &mut records, "g", now);
     let again = records.rebuild(now);
     assert_eq!(described(&again, "g"), described(&registry, "g"));
-    let mut done = registry.delete_group("g").err();
+    let mut done = registry.delete_group("g", &BTreeSet::new()).err();
     assert_eq!(done.take(), Some(ErrorCode::NonEmptyGroup));
 }
 
@@ -152,7 +155,7 @@ fn deleting_takes_offsets_and_group_and_leaves_nothing_in_the_log() {
             .is_ok()
     );
     records.store(&mut registry, now);
-    let used = registry.delete_offsets("g", &[(Arc::from("in-use"), 0)]);
+    let used = registry.delete_offsets("g", &[(Arc::from("in-use"), 0)], &BTreeSet::new());
     assert!(
         matches!(used, Ok((verdicts, None)) if verdicts == [ErrorCode::GroupSubscribedToTopic])
     );
@@ -167,7 +170,7 @@ fn deleting_takes_offsets_and_group_and_leaves_nothing_in_the_log() {
             .is_ok()
     );
     records.store(&mut registry, now);
-    let mut done = registry.delete_group("g").expect("empty");
+    let mut done = registry.delete_group("g", &BTreeSet::new()).expect("empty");
     records.store(&mut registry, now);
     assert!(matches!(done.try_recv(), Ok(Ok(()))));
     assert_eq!(registry.describe_consumer("g"), Found::Nothing);
