@@ -3,20 +3,25 @@
 use std::pin::Pin;
 
 use logway_protocol::message::alter_partition_reassignments::{
-    AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
+    ReassignableTopic,
 };
 use logway_protocol::message::create_partitions::{
-    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
+    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreatePartitionsTopic,
 };
 use logway_protocol::message::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreateTopicsResponse,
 };
 use logway_protocol::message::describe_log_dirs::{DescribableLogDirTopic, DescribeLogDirsRequest};
 use logway_protocol::message::describe_quorum::{DescribeQuorumRequest, PartitionData, TopicData};
 use logway_protocol::message::describe_topic_partitions::{
     Cursor, DescribeTopicPartitionsRequest, TopicRequest,
 };
-use logway_protocol::message::elect_leaders::{ElectLeadersRequest, TopicPartitions};
+use logway_protocol::message::elect_leaders::{
+    ElectLeadersRequest, ElectLeadersResponse, TopicPartitions,
+};
 use logway_protocol::message::list_partition_reassignments::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics,
 };
@@ -24,7 +29,7 @@ use logway_protocol::message::update_features::{FeatureUpdateKey, UpdateFeatures
 use logway_protocol::{ErrorCode, Text};
 
 use crate::admin::{Asked, verdict};
-use crate::admin_settings;
+use crate::{admin_hurry, admin_settings};
 
 /// One room.
 pub(crate) type Case = Box<dyn for<'a> Fn(&'a mut Asked) -> Pin<Box<dyn Future<Output = ()> + 'a>>>;
@@ -40,16 +45,13 @@ pub(crate) fn all() -> Vec<Case> {
         Box::new(|asked| Box::pin(topic_partitions(asked))),
         Box::new(|asked| Box::pin(quorum(asked))),
         Box::new(|asked| Box::pin(features(asked))),
+        Box::new(|asked| Box::pin(admin_hurry::all(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas(asked))),
         Box::new(|asked| Box::pin(admin_settings::quotas_described(asked))),
         Box::new(|asked| Box::pin(admin_settings::scram_described(asked))),
         Box::new(|asked| Box::pin(admin_settings::configs(asked))),
         Box::new(|asked| Box::pin(admin_settings::configs_described(asked))),
     ]
-}
-
-fn name(code: i16) -> &'static str {
-    ErrorCode::from_code(code).name()
 }
 
 /// Name, partitions, replication and assignments (partition, brokers).
@@ -69,6 +71,17 @@ fn topic((name, num_partitions, replication_factor, assignments): Topic) -> Crea
             .collect(),
         ..CreatableTopic::default()
     }
+}
+
+pub(crate) fn created(answer: &CreateTopicsResponse) -> Vec<String> {
+    let topics = answer.topics.iter();
+    let topics = topics.map(|one| {
+        let said = verdict(one.error_code, one.error_message.as_ref());
+        let configs = one.configs.as_ref().map(Vec::len);
+        let (partitions, factor) = (one.num_partitions, one.replication_factor);
+        format!("{}: {said} {partitions} {factor} {configs:?}", one.name)
+    });
+    topics.collect()
 }
 
 async fn topics(asked: &mut Asked) {
@@ -100,18 +113,7 @@ async fn topics(asked: &mut Asked) {
             timeout_ms: 30_000,
             validate_only,
         };
-        asked
-            .ask(7, &request, |answer| {
-                let topics = answer.topics.iter();
-                let topics = topics.map(|one| {
-                    let said = verdict(one.error_code, one.error_message.as_ref());
-                    let configs = one.configs.as_ref().map(Vec::len);
-                    let (partitions, factor) = (one.num_partitions, one.replication_factor);
-                    format!("{}: {said} {partitions} {factor} {configs:?}", one.name)
-                });
-                topics.collect()
-            })
-            .await;
+        asked.ask(7, &request, |answer| created(&answer)).await;
         asked.settle().await;
     }
     let mut with_null = topic(("h", 1, 1, &[]));
@@ -184,18 +186,18 @@ async fn grow(asked: &mut Asked, topics: Vec<CreatePartitionsTopic>, validate_on
         validate_only,
     };
     for version in [0, 3] {
-        asked
-            .ask(version, &request, |answer| {
-                let results = answer.results.iter();
-                let results = results.map(|one| {
-                    let said = verdict(one.error_code, one.error_message.as_ref());
-                    format!("{}: {said}", one.name)
-                });
-                results.collect()
-            })
-            .await;
+        asked.ask(version, &request, |answer| grown(&answer)).await;
         asked.settle().await;
     }
+}
+
+pub(crate) fn grown(answer: &CreatePartitionsResponse) -> Vec<String> {
+    let results = answer.results.iter();
+    let results = results.map(|one| {
+        let said = verdict(one.error_code, one.error_message.as_ref());
+        format!("{}: {said}", one.name)
+    });
+    results.collect()
 }
 
 async fn elections(asked: &mut Asked) {
@@ -214,21 +216,21 @@ async fn elections(asked: &mut Asked) {
             topic_partitions: topics,
             timeout_ms: 30_000,
         };
-        asked
-            .ask(2, &request, |answer| {
-                let results = answer.replica_election_results.iter();
-                let results = results.flat_map(|topic| {
-                    let results = topic.partition_result.iter();
-                    results.map(|one| {
-                        let said = verdict(one.error_code, one.error_message.as_ref());
-                        format!("{}-{} {said}", topic.topic, one.partition_id)
-                    })
-                });
-                let code = name(answer.error_code).to_owned();
-                results.chain([code]).collect()
-            })
-            .await;
+        asked.ask(2, &request, |answer| elected(&answer)).await;
     }
+}
+
+pub(crate) fn elected(answer: &ElectLeadersResponse) -> Vec<String> {
+    let results = answer.replica_election_results.iter();
+    let results = results.flat_map(|topic| {
+        let results = topic.partition_result.iter();
+        results.map(|one| {
+            let said = verdict(one.error_code, one.error_message.as_ref());
+            format!("{}-{} {said}", topic.topic, one.partition_id)
+        })
+    });
+    let code = ErrorCode::from_code(answer.error_code).name().to_owned();
+    results.chain([code]).collect()
 }
 
 async fn reassignments(asked: &mut Asked) {
@@ -254,13 +256,7 @@ async fn reassignments(asked: &mut Asked) {
             }],
             ..AlterPartitionReassignmentsRequest::default()
         };
-        asked
-            .ask(1, &request, |answer| {
-                let top = verdict(answer.error_code, answer.error_message.as_ref());
-                let one = &answer.responses[0].partitions[0];
-                vec![top, verdict(one.error_code, one.error_message.as_ref())]
-            })
-            .await;
+        asked.ask(1, &request, |answer| moved(&answer)).await;
     }
     let some = ListPartitionReassignmentsTopics {
         name: Text::from("a"),
@@ -278,6 +274,18 @@ async fn reassignments(asked: &mut Asked) {
             })
             .await;
     }
+}
+
+pub(crate) fn moved(answer: &AlterPartitionReassignmentsResponse) -> Vec<String> {
+    let top = verdict(answer.error_code, answer.error_message.as_ref());
+    let each = answer.responses.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|one| {
+            let said = verdict(one.error_code, one.error_message.as_ref());
+            format!("{}-{} {said}", topic.name, one.partition_index)
+        })
+    });
+    each.chain([top]).collect()
 }
 
 async fn log_dirs(asked: &mut Asked) {

@@ -10,6 +10,7 @@
 
 mod admin;
 mod admin_cases;
+mod admin_hurry;
 mod admin_more;
 mod admin_settings;
 mod alter_configs;

@@ -141,11 +141,26 @@ pub(crate) fn kafkajs() -> Option<PathBuf> {
 
 /// The program in `clients/franz`, built.
 pub(crate) fn franz_go() -> Option<PathBuf> {
-    let built = std::env::var_os("LOGWAY_FRANZ_GO").map(PathBuf::from);
+    built("franz", "LOGWAY_FRANZ_GO")
+}
+
+/// The program in `clients/sarama`, built.
+pub(crate) fn sarama() -> Option<PathBuf> {
+    built("sarama", "LOGWAY_SARAMA")
+}
+
+/// The program in `clients/kafka_go`, built.
+pub(crate) fn kafka_go() -> Option<PathBuf> {
+    built("kafka_go", "LOGWAY_KAFKA_GO")
+}
+
+/// A Go client, built from its folder to where `variable` says.
+fn built(folder: &str, variable: &str) -> Option<PathBuf> {
+    let built = std::env::var_os(variable).map(PathBuf::from);
     built.filter(|built| built.is_file()).or_else(|| {
         missing(
-            "the franz-go client",
-            "go build in tests/compat/clients/franz; LOGWAY_FRANZ_GO names the result",
+            &format!("the Go client {folder}"),
+            &format!("go build in tests/compat/clients/{folder}; {variable} names the result"),
         )
     })
 }

@@ -130,6 +130,26 @@ fn franz_go_runs_the_scenarios() {
     run_all(|| Command::new(&built), &[]);
 }
 
+/// sarama describes groups of the consumer protocol, but has no members of them.
+#[test]
+fn sarama_runs_the_scenarios() {
+    let Some(built) = peers::sarama() else {
+        return;
+    };
+    run_all(|| Command::new(&built), &["consumer-protocol"]);
+}
+
+/// kafka-go has no cooperative assignor and no consumer protocol. Static members and transactions it has as
+/// requests only.
+#[test]
+fn kafka_go_runs_the_scenarios() {
+    let Some(built) = peers::kafka_go() else {
+        return;
+    };
+    let without = ["cooperative", "consumer-protocol"];
+    run_all(|| Command::new(&built), &without);
+}
+
 /// A client that is a folder of Python files, run by an interpreter that has `module`.
 fn python(module: &str, folder: &str) -> Option<impl Fn() -> Command + Sync> {
     let python = peers::python(module)?;

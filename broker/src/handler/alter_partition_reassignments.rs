@@ -1,5 +1,6 @@
 //! AlterPartitionReassignments 0-1: where partitions lie (KIP-455). One node holds every replica: a
-//! partition that is to lie on it lies there already, and there is no other broker to move it to.
+//! partition that is to lie on it lies there already, and there is no other broker to move it to. In no time
+//! nothing moves.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use logway_protocol::message::alter_partition_reassignments::{
 };
 use logway_protocol::{ErrorCode, Text};
 
-use super::Header;
 use super::error::Code;
+use super::{Header, is_out_of_time};
 use crate::context::Context;
 use crate::metadata::{Reassignment, ReassignmentError, reassign};
 
@@ -22,8 +23,17 @@ pub(crate) async fn handle(
 ) -> AlterPartitionReassignmentsResponse {
     let image = context.metadata.image();
     let node = context.settings.node_id;
+    let out_of_time = is_out_of_time(request.timeout_ms) && !request.topics.is_empty();
+    let late = ErrorCode::RequestTimedOut.code();
     let responses = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| {
+            if out_of_time {
+                return ReassignablePartitionResponse {
+                    partition_index: partition.partition_index,
+                    error_code: late,
+                    error_message: None,
+                };
+            }
             let asked = Reassignment {
                 topic: &topic.name,
                 partition: partition.partition_index,
@@ -49,6 +59,11 @@ pub(crate) async fn handle(
         }
     });
     AlterPartitionReassignmentsResponse {
+        error_code: if out_of_time {
+            late
+        } else {
+            ErrorCode::None.code()
+        },
         allow_replication_factor_change: request.allow_replication_factor_change,
         error_message: None,
         responses: responses.collect(),

@@ -1,5 +1,5 @@
 //! CreatePartitions 0-3: more partitions for topics, placed by the broker or as told; a verdict per
-//! topic. Answered when the new partitions take records.
+//! topic. Answered when the new partitions take records. Nothing is done in no time.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use logway_protocol::{ErrorCode, Text};
 use tracing::info;
 
 use super::error::Code;
-use super::{Header, QUOTA_EXCEEDED};
+use super::{Header, QUOTA_EXCEEDED, is_out_of_time};
 use crate::context::Context;
 use crate::metadata::{GrowthError, NewPartitions};
 
@@ -28,6 +28,16 @@ pub(crate) async fn handle(
     let mut named: HashMap<Text, u32> = HashMap::new();
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    // Else every name is refused as a duplicate.
+    let has_work = named.values().any(|times| *times == 1);
+    if is_out_of_time(request.timeout_ms) && has_work {
+        let topics = request.topics.into_iter();
+        let late = topics.map(|topic| result(topic.name, ErrorCode::RequestTimedOut, None));
+        return CreatePartitionsResponse {
+            results: late.collect(),
+            ..CreatePartitionsResponse::default()
+        };
     }
     let (mut results, mut names, mut asked) = (Vec::new(), Vec::new(), Vec::new());
     let mut refused = HashSet::new();

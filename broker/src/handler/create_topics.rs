@@ -1,5 +1,6 @@
 //! CreateTopics 2-7: counts or assignments, settings, `validate_only`, a verdict per topic.
-//! Answered when the topics are in the metadata log and their partitions take records.
+//! Answered when the topics are in the metadata log and their partitions take records; in no time nothing is
+//! created.
 //! Versions: 5 settings of the result, 7 topic id.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,9 +14,9 @@ use logway_protocol::{ErrorCode, Text};
 use tracing::info;
 
 use super::error::Code;
-use super::{Header, QUOTA_EXCEEDED};
+use super::{Header, QUOTA_EXCEEDED, is_out_of_time};
 use crate::context::Context;
-use crate::metadata::{CreatedTopic, NewTopic, SETTINGS};
+use crate::metadata::{CreatedTopic, METADATA_TOPIC, NewTopic, SETTINGS};
 use crate::setting_source;
 
 /// From this version on, a client that creates too many partitions is refused (KIP-599).
@@ -30,6 +31,11 @@ pub(crate) async fn handle(
     let mut named: HashMap<Text, usize> = HashMap::new();
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    // Else every name is refused before the controller sees it.
+    let has_work = |(name, times): (&Text, &usize)| *times == 1 && name.as_str() != METADATA_TOPIC;
+    if is_out_of_time(request.timeout_ms) && named.iter().any(has_work) {
+        return out_of_time(request.topics);
     }
     let mut topics = Vec::with_capacity(request.topics.len());
     let (mut names, mut new_topics) = (Vec::new(), Vec::new());
@@ -67,6 +73,19 @@ pub(crate) async fn handle(
     }
     CreateTopicsResponse {
         topics,
+        ..CreateTopicsResponse::default()
+    }
+}
+
+fn out_of_time(topics: Vec<CreatableTopic>) -> CreateTopicsResponse {
+    let late = topics.into_iter().map(|topic| CreatableTopicResult {
+        name: topic.name,
+        error_code: ErrorCode::RequestTimedOut.code(),
+        error_message: None,
+        ..CreatableTopicResult::default()
+    });
+    CreateTopicsResponse {
+        topics: late.collect(),
         ..CreateTopicsResponse::default()
     }
 }

@@ -1,7 +1,7 @@
 //! DeleteTopics 1-6: by name, from version 6 also by id. Answered when the deletion is in the
-//! metadata log; the files go right after.
+//! metadata log; the files go right after. What is named twice is not deleted, and nothing is in no time.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use logway_protocol::message::delete_topics::{
@@ -10,7 +10,7 @@ use logway_protocol::message::delete_topics::{
 use logway_protocol::{ErrorCode, Text, Uuid};
 
 use super::error::Code;
-use super::{Header, QUOTA_EXCEEDED};
+use super::{Header, QUOTA_EXCEEDED, is_out_of_time};
 use crate::context::Context;
 use crate::metadata::Topic;
 
@@ -27,26 +27,30 @@ pub(crate) async fn handle(
         name: Some(name),
         topic_id: Uuid::ZERO,
     };
-    let asked: Vec<DeleteTopicState> = request
-        .topic_names
-        .into_iter()
-        .map(by_name)
-        .chain(request.topics)
-        .collect();
-    let mut seen = HashSet::new();
+    let names = request.topic_names.into_iter();
+    let asked: Vec<DeleteTopicState> = names.map(by_name).chain(request.topics).collect();
+    let named = Named::of(&asked);
+    if is_out_of_time(request.timeout_ms) && named.has_work() {
+        let late = |asked| verdict(asked, ErrorCode::RequestTimedOut, None);
+        return DeleteTopicsResponse {
+            responses: asked.into_iter().map(late).collect(),
+            ..DeleteTopicsResponse::default()
+        };
+    }
+    let mut told = HashSet::new();
     let mut responses = Vec::with_capacity(asked.len());
     let mut found = Vec::new();
     for topic in asked {
-        let repeated = !seen.insert((topic.name.clone(), topic.topic_id));
-        match find(context, topic, repeated) {
+        if named.is_repeated(&topic) && !told.insert((topic.name.clone(), topic.topic_id)) {
+            // All of a repeated name are refused, once.
+            continue;
+        }
+        match find(context, topic, &named) {
+            // Its name is refused, and answers for its id.
+            Ok(topic) if named.has_both(&topic) => {}
             Ok(topic) => match header.pay(context, topic.partitions.len(), STRICT_FROM) {
                 Ok(()) => found.push(topic),
-                Err(code) => responses.push(DeletableTopicResult {
-                    name: Some(Text::from(&*topic.name)),
-                    topic_id: topic.id,
-                    error_code: code.code(),
-                    error_message: Some(Text::from(QUOTA_EXCEEDED)),
-                }),
+                Err(code) => responses.push(verdict(of(&topic), code, Some(QUOTA_EXCEEDED))),
             },
             Err(refusal) => responses.push(refusal),
         }
@@ -58,24 +62,58 @@ pub(crate) async fn handle(
     }
 }
 
+/// How often each name and each id stands in a request; entries with both or neither are left out.
+struct Named {
+    names: HashMap<Text, usize>,
+    ids: HashMap<Uuid, usize>,
+}
+
+impl Named {
+    fn of(asked: &[DeleteTopicState]) -> Named {
+        let (mut names, mut ids) = (HashMap::new(), HashMap::new());
+        for topic in asked {
+            match (&topic.name, topic.topic_id.is_zero()) {
+                (Some(name), true) => *names.entry(name.clone()).or_default() += 1,
+                (None, false) => *ids.entry(topic.topic_id).or_default() += 1,
+                _ => {}
+            }
+        }
+        Named { names, ids }
+    }
+
+    /// Whether anything is left when what is wrong with the request itself is refused.
+    fn has_work(&self) -> bool {
+        let mut counts = self.names.values().chain(self.ids.values());
+        counts.any(|times| *times == 1)
+    }
+
+    fn is_repeated(&self, asked: &DeleteTopicState) -> bool {
+        let times = match (&asked.name, asked.topic_id.is_zero()) {
+            (Some(name), true) => self.names.get(name),
+            (None, false) => self.ids.get(&asked.topic_id),
+            _ => None,
+        };
+        times.is_some_and(|times| *times > 1)
+    }
+
+    /// Whether a topic is asked for by its name and by its id.
+    fn has_both(&self, topic: &Topic) -> bool {
+        self.names.get(&*topic.name) == Some(&1) && self.ids.contains_key(&topic.id)
+    }
+}
+
 async fn delete(context: &Context, topics: Vec<Arc<Topic>>) -> Vec<DeletableTopicResult> {
     let ids = topics.iter().map(|topic| topic.id).collect();
     let outcomes = context.topics.delete(ids).await;
     let (mut deleted, mut results) = (BTreeSet::new(), Vec::with_capacity(topics.len()));
     for (topic, outcome) in topics.iter().zip(outcomes) {
-        let mut result = DeletableTopicResult {
-            name: Some(Text::from(&*topic.name)),
-            topic_id: topic.id,
-            ..DeletableTopicResult::default()
-        };
-        match outcome {
-            Ok(()) => _ = deleted.insert(Arc::clone(&topic.name)),
-            Err(error) => {
-                result.error_code = error.code().code();
-                result.error_message = Some(Text::from(error.to_string()));
+        results.push(match outcome {
+            Ok(()) => {
+                deleted.insert(Arc::clone(&topic.name));
+                verdict(of(topic), ErrorCode::None, None)
             }
-        }
-        results.push(result);
+            Err(error) => verdict(of(topic), error.code(), Some(&error.to_string())),
+        });
     }
     if !deleted.is_empty() {
         // What groups have read of them means nothing to later topics of the same names.
@@ -84,59 +122,65 @@ async fn delete(context: &Context, topics: Vec<Arc<Topic>>) -> Vec<DeletableTopi
     results
 }
 
+fn of(topic: &Topic) -> DeleteTopicState {
+    DeleteTopicState {
+        name: Some(Text::from(&*topic.name)),
+        topic_id: topic.id,
+    }
+}
+
+fn verdict(
+    asked: DeleteTopicState,
+    code: ErrorCode,
+    message: Option<&str>,
+) -> DeletableTopicResult {
+    DeletableTopicResult {
+        name: asked.name,
+        topic_id: asked.topic_id,
+        error_code: code.code(),
+        error_message: message.map(Text::from),
+    }
+}
+
 /// The topic that is meant, or why it is not deleted.
 fn find(
     context: &Context,
     asked: DeleteTopicState,
-    repeated: bool,
+    named: &Named,
 ) -> Result<Arc<Topic>, DeletableTopicResult> {
-    let DeleteTopicState { name, topic_id } = asked;
-    let refuse = |code: ErrorCode, message: &str, name: Option<Text>| {
-        Err(DeletableTopicResult {
-            name,
-            topic_id,
-            error_code: code.code(),
-            error_message: Some(Text::from(message)),
-        })
+    let repeated = named.is_repeated(&asked);
+    let wrong = match (&asked.name, asked.topic_id.is_zero()) {
+        (Some(_), true) => repeated.then_some("Duplicate topic name."),
+        (None, false) => repeated.then_some("Duplicate topic id."),
+        (Some(_), false) => Some("You may not specify both topic name and topic id."),
+        (None, true) => Some("Neither topic name nor id were specified."),
     };
-    let by_name = name.is_some();
-    match (by_name, topic_id.is_zero()) {
-        _ if repeated && by_name => {
-            return refuse(ErrorCode::InvalidRequest, "Duplicate topic name.", name);
-        }
-        _ if repeated => return refuse(ErrorCode::InvalidRequest, "Duplicate topic id.", name),
-        (true, false) => {
-            let text = "You may not specify both topic name and topic id.";
-            return refuse(ErrorCode::InvalidRequest, text, name);
-        }
-        (false, true) => {
-            let text = "Neither topic name nor id were specified.";
-            return refuse(ErrorCode::InvalidRequest, text, name);
-        }
-        _ => {}
+    if wrong.is_some() {
+        return Err(verdict(asked, ErrorCode::InvalidRequest, wrong));
     }
     if !context.settings.delete_topic_enable {
-        return refuse(
-            ErrorCode::TopicDeletionDisabled,
-            "Topic deletion is disabled.",
-            name,
-        );
+        let text = Some("Topic deletion is disabled.");
+        return Err(verdict(asked, ErrorCode::TopicDeletionDisabled, text));
     }
     let image = context.metadata.image();
-    let found = match &name {
+    let found = match &asked.name {
         Some(name) => image.topic(name),
-        None => image.topic_by_id(&topic_id),
+        None => image.topic_by_id(&asked.topic_id),
     };
     match found {
-        Some(topic) => Ok(Arc::clone(topic)),
-        None if by_name => {
-            let text = "This server does not host this topic-partition.";
-            refuse(ErrorCode::UnknownTopicOrPartition, text, name)
+        Some(topic) if asked.name.is_some() && named.ids.contains_key(&topic.id) => {
+            let text = "The provided topic name maps to an ID that was already supplied.";
+            Err(verdict(of(topic), ErrorCode::InvalidRequest, Some(text)))
         }
-        None => refuse(
-            ErrorCode::UnknownTopicId,
-            "This server does not host this topic ID.",
-            name,
-        ),
+        Some(topic) => Ok(Arc::clone(topic)),
+        None if asked.name.is_some() => {
+            let text = "This server does not host this topic-partition.";
+            let code = ErrorCode::UnknownTopicOrPartition;
+            Err(verdict(asked, code, Some(text)))
+        }
+        None => {
+            let text = "This server does not host this topic ID.";
+            Err(verdict(asked, ErrorCode::UnknownTopicId, Some(text)))
+        }
     }
 }

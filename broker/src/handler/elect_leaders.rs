@@ -1,5 +1,5 @@
 //! ElectLeaders 0-2: preferred and unclean elections. One node leads every partition and is its
-//! preferred leader: there is nothing to elect, and that is what is answered.
+//! preferred leader: there is nothing to elect, and that is what is answered. In no time nothing is.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use logway_protocol::message::elect_leaders::{
 };
 use logway_protocol::{ErrorCode, Text};
 
-use super::Header;
+use super::{Header, is_out_of_time};
 use crate::context::Context;
 use crate::metadata::Image;
 
@@ -18,9 +18,13 @@ const ELECTIONS: std::ops::RangeInclusive<i8> = 0..=1;
 /// Answers for each partition that was named.
 pub(crate) async fn handle(
     context: &Arc<Context>,
-    _header: &Header,
+    header: &Header,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
+    let asks_nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if is_out_of_time(request.timeout_ms) && !asks_nothing {
+        return out_of_time(request, header.version);
+    }
     let image = context.metadata.image();
     let known = ELECTIONS.contains(&request.election_type);
     let replica_election_results = match request.topic_partitions {
@@ -52,6 +56,27 @@ pub(crate) async fn handle(
     ElectLeadersResponse {
         error_code: code.code(),
         replica_election_results,
+        ..ElectLeadersResponse::default()
+    }
+}
+
+fn out_of_time(request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse {
+    let error_code = ErrorCode::RequestTimedOut.code();
+    let topics = request.topic_partitions.unwrap_or_default().into_iter();
+    let refused = |partition_id| PartitionResult {
+        partition_id,
+        error_code,
+        error_message: None,
+    };
+    ElectLeadersResponse {
+        // Version 0 has no place for it.
+        error_code: if version > 0 { error_code } else { 0 },
+        replica_election_results: topics
+            .map(|asked| ReplicaElectionResult {
+                topic: asked.topic,
+                partition_result: asked.partitions.into_iter().map(refused).collect(),
+            })
+            .collect(),
         ..ElectLeadersResponse::default()
     }
 }

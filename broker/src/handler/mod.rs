@@ -75,6 +75,13 @@ pub(crate) use refusal::Refusal;
 /// What a client is told that created or deleted too many partitions.
 const QUOTA_EXCEEDED: &str = "The throttling quota has been exceeded.";
 
+/// Whether a request gives the controller no time. Kafka's does nothing of it then and refuses each part of
+/// it, what would be refused for other reasons too; only a request that leaves the controller nothing to do is
+/// answered as ever.
+fn is_out_of_time(timeout_ms: i32) -> bool {
+    timeout_ms <= 0
+}
+
 /// Who asks, and in which version the answer must be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {

@@ -43,6 +43,7 @@ async fn create_all(client: &mut Client, also: &[&str]) -> Vec<i16> {
 async fn delete_all(client: &mut Client) {
     let request = DeleteTopicsRequest {
         topic_names: (0..TOPICS).map(name).collect(),
+        timeout_ms: 30_000,
         ..DeleteTopicsRequest::default()
     };
     let response = client.ask(5, &request).await;

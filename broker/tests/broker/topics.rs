@@ -18,6 +18,7 @@ impl Client {
         }];
         let request = DeleteTopicsRequest {
             topics,
+            timeout_ms: 30_000,
             ..DeleteTopicsRequest::default()
         };
         let response = self.ask(6, &request).await;
@@ -273,6 +274,7 @@ async fn a_deleted_topic_is_gone_and_its_name_is_free() {
     client.produce("t", -1, batch(&["old"])).await;
     let by_name = |name: &str| DeleteTopicsRequest {
         topic_names: vec![Text::from(name)],
+        timeout_ms: 30_000,
         ..DeleteTopicsRequest::default()
     };
     let response = client.ask(5, &by_name("t")).await;
@@ -295,6 +297,7 @@ async fn a_deleted_topic_is_gone_and_its_name_is_free() {
     };
     let request = DeleteTopicsRequest {
         topics: vec![both],
+        timeout_ms: 30_000,
         ..DeleteTopicsRequest::default()
     };
     let response = client.ask(6, &request).await;

@@ -11,7 +11,7 @@ use logway_protocol::message::sync_group::{SyncGroupRequest, SyncGroupRequestAss
 use super::play::{Play, error, join, plain, subscription};
 use super::scenes::{delete, delete_offsets, fetch, list};
 
-fn joining(group: &str, member: &str, owned: &[(&str, &[i32])]) -> JoinGroupRequest {
+pub(super) fn joining(group: &str, member: &str, owned: &[(&str, &[i32])]) -> JoinGroupRequest {
     let protocol = |name: &str| JoinGroupRequestProtocol {
         name: Text::from(name),
         metadata: subscription(&["apples"], owned),
@@ -28,7 +28,11 @@ fn joining(group: &str, member: &str, owned: &[(&str, &[i32])]) -> JoinGroupRequ
 }
 
 /// Joins as a classic member; gives back its id and generation.
-fn classic_join(play: &mut Play, label: &str, request: &JoinGroupRequest) -> (String, i32) {
+pub(super) fn classic_join(
+    play: &mut Play,
+    label: &str,
+    request: &JoinGroupRequest,
+) -> (String, i32) {
     let answer = play.raw.ask(9, request);
     let line = format!(
         "{} generation {} {:?} {:?} leads {} members {}",
@@ -43,7 +47,7 @@ fn classic_join(play: &mut Play, label: &str, request: &JoinGroupRequest) -> (St
     (answer.member_id.to_string(), answer.generation_id)
 }
 
-fn classic_sync(
+pub(super) fn classic_sync(
     play: &mut Play,
     label: &str,
     (group, member, generation): (&str, &str, i32),
@@ -109,7 +113,7 @@ pub(super) fn leave(
 }
 
 /// All four partitions of apples, as a leader hands them to itself.
-fn everything() -> Bytes {
+pub(super) fn everything() -> Bytes {
     let mut share = vec![0, 1, 0, 0, 0, 1, 0, 6];
     share.extend(b"apples");
     share.extend(4i32.to_be_bytes());
@@ -119,7 +123,7 @@ fn everything() -> Bytes {
 }
 
 /// A classic group with one member that has everything; the member and its generation.
-fn classic_group(play: &mut Play, group: &str) -> (String, i32) {
+pub(super) fn classic_group(play: &mut Play, group: &str) -> (String, i32) {
     let (id, _) = classic_join(play, "asks for an id", &joining(group, "", &[]));
     let (id, generation) = classic_join(play, "joins with it", &joining(group, &id, &[]));
     classic_sync(

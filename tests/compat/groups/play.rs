@@ -25,6 +25,7 @@ use crate::steady;
 pub(super) struct Play {
     pub(super) raw: Raw,
     pub(super) seen: Vec<String>,
+    pub(super) address: String,
     topics: BTreeMap<&'static str, Uuid>,
 }
 
@@ -33,6 +34,7 @@ impl Play {
         let mut play = Play {
             raw: Raw::connect(address),
             seen: Vec::new(),
+            address: address.to_owned(),
             topics: BTreeMap::new(),
         };
         play.topic("apples", 4);

@@ -14,8 +14,8 @@ use logway_protocol::message::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
 };
 
-use super::migration;
 use super::play::{Play, error, holding, join, plain};
+use super::{deletion, migration};
 
 /// All groups that are asked.
 pub(super) const GROUPS: &[&str] = &[
@@ -38,6 +38,11 @@ pub(super) const GROUPS: &[&str] = &[
     "k",
     "b",
     "t",
+    "short",
+    "opaque",
+    "round",
+    "workers",
+    "idle",
 ];
 
 pub(super) fn all(play: &mut Play) {
@@ -51,6 +56,7 @@ pub(super) fn all(play: &mut Play) {
     migration::static_downgrade(play);
     migration::classic(play);
     topics(play);
+    deletion::all(play);
 }
 
 /// What is wrong with a request.

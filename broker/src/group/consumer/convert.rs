@@ -74,7 +74,7 @@ pub(super) fn version_of(bytes: &Bytes) -> i16 {
 }
 
 /// Reads the opaque bytes of a JoinGroup; `None` when they are malformed.
-pub(crate) fn read_subscription(bytes: &Bytes) -> Option<Wants> {
+pub(super) fn read_subscription(bytes: &Bytes) -> Option<Wants> {
     let mut body = bytes.clone();
     let version = body.try_get_i16().ok().filter(|version| *version >= 0)?;
     // A newer version begins as the newest known one does.
@@ -97,6 +97,17 @@ pub(crate) fn read_subscription(bytes: &Bytes) -> Option<Wants> {
             .map(|of| (Arc::from(&*of.topic), of.partitions.clone()))
             .collect(),
     })
+}
+
+/// The topics in the opaque bytes of a JoinGroup; `None` when they are malformed. Read as version 0, with which
+/// every version begins: some clients name a version and leave out what it added.
+pub(crate) fn read_topics(bytes: &Bytes) -> Option<Vec<Arc<str>>> {
+    let mut body = bytes.clone();
+    body.try_get_i16().ok()?;
+    let mut input = Decoder::new(body, 0, false);
+    let read = ConsumerProtocolSubscription::decode(&mut input).ok()?;
+    let topics = read.topics.iter().map(|topic| Arc::from(&**topic));
+    Some(topics.collect())
 }
 
 fn read_assignment(bytes: &Bytes, topics: &dyn Topics) -> Option<Partitions> {

@@ -35,7 +35,7 @@ mod timers;
 
 pub(crate) use assignor::Assignor;
 pub(crate) use beat::{Beat, BeatReply};
-pub(crate) use convert::{ClassicView, read_subscription};
+pub(crate) use convert::{ClassicView, read_topics};
 pub(crate) use look::{ConsumerView, MemberView, Recorded, ShownPartitions};
 pub(crate) use member::{ClassicTerms, Current, Member, MemberState};
 pub(crate) use own::{Bounds, OwnSettings};

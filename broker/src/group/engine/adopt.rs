@@ -95,6 +95,7 @@ impl Group {
             group.arm(ends);
         }
         group.protocol_name = group.members.vote();
+        group.find_topics();
         group
     }
 

@@ -12,7 +12,7 @@
 //! generation only grows; members learn an assignment only after it was stored.
 //! Hallway: beside step 7 (a consumer's side of the road).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ mod member;
 mod rebalance;
 mod session;
 mod static_member;
+mod subscribed;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -92,10 +93,12 @@ pub(crate) struct Group {
     protocol_name: Option<Arc<str>>,
     leader: Option<Arc<str>>,
     members: Members,
+    /// The topics that the present generation reads; unknown where the members cannot be understood.
+    subscribed: Option<BTreeSet<Arc<str>>>,
     /// Ids given out by KIP-394 whose owners have not come back, with the tick they lapse at.
     pending_joins: BTreeMap<Arc<str>, u64>,
     /// Members that were given the present generation and have not sent SyncGroup.
-    pending_syncs: std::collections::BTreeSet<Arc<str>>,
+    pending_syncs: BTreeSet<Arc<str>>,
     join_phase: Option<JoinPhase>,
     /// The tick by which all members must have sent SyncGroup.
     sync_deadline: Option<u64>,
@@ -156,8 +159,9 @@ impl Group {
             protocol_name: None,
             leader: None,
             members: Members::default(),
+            subscribed: None,
             pending_joins: BTreeMap::new(),
-            pending_syncs: std::collections::BTreeSet::new(),
+            pending_syncs: BTreeSet::new(),
             join_phase: None,
             sync_deadline: None,
             joined_in_initial: false,
@@ -213,6 +217,7 @@ impl Group {
             group.members.insert(member);
             group.arm(ends);
         }
+        group.find_topics();
         let effects = std::mem::take(&mut group.effects);
         (group, effects)
     }

@@ -107,6 +107,7 @@ impl Group {
         self.generation = self.generation.saturating_add(1);
         self.protocol_name = None;
         self.leader = None;
+        self.find_topics();
         self.pending_syncs.clear();
         self.enter(now, State::Empty);
         let snapshot = self.snapshot();
@@ -116,6 +117,7 @@ impl Group {
     fn begin_generation(&mut self, now: Now) {
         self.generation = self.generation.saturating_add(1);
         self.protocol_name = self.members.vote();
+        self.find_topics();
         self.enter(now, State::CompletingRebalance);
         let ids = self.members.ids();
         for id in &ids {

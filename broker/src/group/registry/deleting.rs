@@ -8,10 +8,8 @@ use std::sync::Arc;
 use logway_protocol::ErrorCode;
 use tokio::sync::oneshot;
 
-use super::expiry::subscribed_topics;
+use super::Registry;
 use super::kind::Kind;
-use super::{Entry, Registry};
-use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, State};
 
 /// Where the end of a write is reported.
 pub(crate) type Done = oneshot::Receiver<Result<(), ErrorCode>>;
@@ -68,8 +66,8 @@ impl Registry {
             return Err(ErrorCode::GroupIdNotFound);
         };
         let id = id.clone();
-        let used = Used::of(entry)?;
-        let verdict = |(topic, _): &(Arc<str>, i32)| match used.contains(topic) {
+        entry.group.admit_delete_offsets()?;
+        let verdict = |(topic, _): &(Arc<str>, i32)| match entry.group.is_subscribed_to(topic) {
             true => ErrorCode::GroupSubscribedToTopic,
             false => ErrorCode::None,
         };
@@ -90,38 +88,5 @@ impl Registry {
         let (done, receiver) = oneshot::channel();
         self.queue_removal(&id, offsets, false, Some(done));
         Ok((verdicts, Some(receiver)))
-    }
-}
-
-/// The topics whose offsets are in use.
-enum Used<'a> {
-    Nothing,
-    Named(BTreeSet<Arc<str>>),
-    Of(&'a crate::group::consumer::ConsumerGroup),
-}
-
-impl Used<'_> {
-    fn of(entry: &Entry) -> Result<Used<'_>, ErrorCode> {
-        let group = match &entry.group {
-            Kind::Consumer(group) => return Ok(Used::Of(group)),
-            Kind::Classic(group) => group,
-        };
-        let consumers = group
-            .protocol_type()
-            .is_some_and(|name| &**name == CONSUMER_PROTOCOL_TYPE);
-        match group.state() {
-            State::Dead => Err(ErrorCode::GroupIdNotFound),
-            State::Empty => Ok(Used::Nothing),
-            _ if !consumers => Err(ErrorCode::NonEmptyGroup),
-            _ => Ok(Used::Named(subscribed_topics(group).unwrap_or_default())),
-        }
-    }
-
-    fn contains(&self, topic: &str) -> bool {
-        match self {
-            Used::Nothing => false,
-            Used::Named(topics) => topics.contains(topic),
-            Used::Of(group) => group.is_subscribed_to(topic),
-        }
     }
 }

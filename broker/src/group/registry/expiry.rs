@@ -12,8 +12,7 @@ use tracing::{debug, error};
 
 use super::kind::Kind;
 use super::{Entry, Registry, Then};
-use crate::group::consumer::read_subscription;
-use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Group, Now, State};
+use crate::group::engine::{CONSUMER_PROTOCOL_TYPE, Now, State};
 use crate::group::offsets::Committed;
 use crate::group::records::{self, OffsetKey};
 
@@ -144,22 +143,22 @@ fn expired(entry: &Entry, now_ms: i64, retention_ms: i64) -> Places {
         }
     };
     let type_name = group.protocol_type().map(|name| &**name);
-    // From when an offset's time runs, and which topics are still in use.
+    // From when an offset's time runs.
     let emptied_ms = match (type_name, group.state()) {
         (Some(_), State::Empty) if group.state_since_ms() >= 0 => Some(group.state_since_ms()),
         _ => None,
     };
-    let in_use = match (type_name, group.state()) {
-        (None, _) | (Some(_), State::Empty) => BTreeSet::new(),
-        (Some(CONSUMER_PROTOCOL_TYPE), State::Stable) => match subscribed_topics(group) {
-            Some(topics) => topics,
-            None => return Vec::new(),
-        },
-        _ => return Vec::new(),
+    let may_lapse = match (type_name, group.state()) {
+        (None, _) | (Some(_), State::Empty) => true,
+        (Some(CONSUMER_PROTOCOL_TYPE), State::Stable) => group.knows_its_topics(),
+        _ => false,
     };
+    if !may_lapse {
+        return Vec::new();
+    }
     lapsed(entry, |topic, committed| {
         let since_ms = emptied_ms.unwrap_or(committed.committed_ms);
-        !in_use.contains(topic) && committed.is_expired(now_ms, since_ms, retention_ms)
+        !group.is_subscribed_to(topic) && committed.is_expired(now_ms, since_ms, retention_ms)
     })
 }
 
@@ -170,13 +169,4 @@ fn lapsed(entry: &Entry, is_lapsed: impl Fn(&str, &Committed) -> bool) -> Places
     each.filter(|(topic, _, kept)| is_lapsed(topic, kept))
         .map(|(topic, at, _)| (topic.clone(), *at))
         .collect()
-}
-
-/// The topics that the members say they want; `None` when one of them cannot be read.
-pub(super) fn subscribed_topics(group: &Group) -> Option<BTreeSet<Arc<str>>> {
-    let mut topics = BTreeSet::new();
-    for view in group.views() {
-        topics.extend(read_subscription(&view.subscription)?.topics);
-    }
-    Some(topics)
 }

@@ -77,6 +77,29 @@ impl Kind {
         }
     }
 
+    /// Whether single offsets may be deleted: those that nobody reads on from.
+    ///
+    /// # Errors
+    /// `NonEmptyGroup` for members that are no consumers, or `GroupIdNotFound` for a group that is no longer
+    /// coordinated here.
+    pub(super) fn admit_delete_offsets(&self) -> Result<(), ErrorCode> {
+        match self {
+            Kind::Classic(group) if group.is_for_consumers() && group.state() != State::Dead => {
+                Ok(())
+            }
+            Kind::Classic(_) => self.admit_delete(),
+            Kind::Consumer(_) => Ok(()),
+        }
+    }
+
+    /// Whether a member reads this topic.
+    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        match self {
+            Kind::Classic(group) => group.is_subscribed_to(topic),
+            Kind::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
     /// Whether offsets of these partitions may be committed under this claim.
     ///
     /// # Errors

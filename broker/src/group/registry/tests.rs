@@ -125,6 +125,10 @@ fn subscription(topics: &[&str]) -> Bytes {
 }
 
 fn join(registry: &mut Registry, group: &str, member: &str, now: Now) {
+    join_with(registry, group, (member, subscription(&["in-use"])), now);
+}
+
+fn join_with(registry: &mut Registry, group: &str, (member, metadata): (&str, Bytes), now: Now) {
     registry.ensure_group(now, group).expect("room");
     let ask = |waiter| {
         Event::Join(Box::new(Join {
@@ -141,7 +145,7 @@ fn join(registry: &mut Registry, group: &str, member: &str, now: Now) {
             protocol_type: Arc::from("consumer"),
             protocols: vec![Protocol {
                 name: Arc::from("range"),
-                metadata: subscription(&["in-use"]),
+                metadata: metadata.clone(),
             }],
             needs_known_id: false,
             can_skip_assignment: false,
@@ -154,6 +158,16 @@ fn join(registry: &mut Registry, group: &str, member: &str, now: Now) {
 /// A stable group of one member in generation 1.
 fn stable(registry: &mut Registry, records: &mut Records, group: &str, now: Now) {
     join(registry, group, "m", now);
+    sync(registry, group, now);
+    records.store(registry, now);
+    assert_eq!(
+        described(registry, group).map(|group| group.state),
+        Some(State::Stable)
+    );
+}
+
+/// The leader `m` of generation 1 has its say.
+fn sync(registry: &mut Registry, group: &str, now: Now) {
     let sync = |waiter| {
         Event::Sync(Box::new(Sync {
             waiter,
@@ -166,11 +180,6 @@ fn stable(registry: &mut Registry, records: &mut Records, group: &str, now: Now)
     registry
         .request(now, group, sync)
         .expect("the group exists");
-    records.store(registry, now);
-    assert_eq!(
-        described(registry, group).map(|group| group.state),
-        Some(State::Stable)
-    );
 }
 
 fn offset(registry: &Registry, group: &str, topic: &str) -> Option<i64> {
@@ -263,6 +272,41 @@ fn a_live_group_loses_only_offsets_of_topics_it_has_turned_away_from() {
         ),
         (Some(1), None)
     );
+}
+
+#[test]
+fn offsets_that_members_may_read_on_from_are_not_deleted() {
+    let whole = subscription(&["in-use"]);
+    let cut = whole.slice(..whole.len() - 4);
+    let (kept, gone) = (ErrorCode::GroupSubscribedToTopic, ErrorCode::None);
+    let cases = [
+        (whole, [kept, gone]),
+        // Says version 1 and leaves out what that added, as kafka-go does.
+        (cut, [kept, gone]),
+        // Nobody can tell what it reads.
+        (Bytes::from_static(&[0]), [kept, kept]),
+    ];
+    let places = ["in-use", "left"].map(|topic| (Arc::from(topic), 0));
+    for (metadata, wanted) in cases {
+        let (mut registry, mut records, now) = (registry(), Records::default(), at(0));
+        registry.ensure_group(now, "g").expect("room");
+        let nobodys = vec![commit("in-use", 0, 1, now), commit("left", 0, 2, now)];
+        let committed = registry.commit(now, "g", &nobody(), nobodys);
+        committed.expect("admitted");
+        records.store(&mut registry, now);
+        join_with(&mut registry, "g", ("m", metadata.clone()), now);
+        let again = {
+            let (mut other, mut stored) = (self::registry(), Records::default());
+            join_with(&mut other, "g", ("m", metadata), now);
+            sync(&mut other, "g", now);
+            stored.store(&mut other, now);
+            stored.rebuild(now)
+        };
+        for (when, mut registry) in [("while it is led", registry), ("read from the log", again)] {
+            let found = registry.delete_offsets("g", &places, &BTreeSet::new());
+            assert_eq!(found.expect("consumers").0, wanted, "{when}");
+        }
+    }
 }
 
 #[test]
