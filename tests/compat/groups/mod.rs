@@ -1,11 +1,8 @@
 //! Odd requests to groups, sent by hand to Apache Kafka and to Logway: members that lie, requests of
 //! the other protocol, groups that change it. Both have to say the same, line by line.
 
-<<<<<<< HEAD
 mod deletion;
-=======
 mod histories;
->>>>>>> main
 mod kills;
 mod migration;
 mod play;
