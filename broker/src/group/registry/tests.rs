@@ -4,6 +4,7 @@
 mod migrating;
 
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::group::consumer::tests::{BOUNDS, FixedTopics};
