@@ -8,11 +8,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 AT = None
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @functools.cache
@@ -94,6 +94,20 @@ def read(topic, partition=0, isolation="read_committed"):
 
 def values(topic, partition=0, isolation="read_committed"):
     return [message.value().decode() for message in read(topic, partition, isolation)]
+
+
+def markers_written(topic, partition):
+    """Waits until no transaction is open: who commits is answered before the markers are written."""
+    place = TopicPartition(topic, partition)
+
+    def end(isolation):
+        found = admin().list_offsets({place: OffsetSpec.latest()}, isolation_level=isolation)
+        return found[place].result(PATIENCE_S).offset
+
+    def is_settled():
+        return end(IsolationLevel.READ_COMMITTED) == end(IsolationLevel.READ_UNCOMMITTED)
+
+    until(f"the markers in {topic}", is_settled)
 
 
 def until(what, look, seconds=PATIENCE_S):

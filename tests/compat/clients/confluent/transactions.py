@@ -1,6 +1,6 @@
 """Transactions: commit, abort, timeouts, what each isolation reads; fencing of zombies."""
 
-from broker import PATIENCE_S, make, outcome, producer, send, until, values
+from broker import PATIENCE_S, make, markers_written, outcome, producer, send, until, values
 
 
 def transactional(name, **settings):
@@ -9,7 +9,9 @@ def transactional(name, **settings):
     return made
 
 
-def both(what, topic, partition=0):
+def both(what, topic, partition=0, is_open=False):
+    if not is_open:
+        markers_written(topic, partition)
     for isolation in ["read_committed", "read_uncommitted"]:
         print(what, isolation, values(topic, partition, isolation))
 
@@ -25,7 +27,7 @@ def transactions():
     print("begin", outcome(one.begin_transaction), "again", outcome(one.begin_transaction))
     for partition in range(1, 3):
         send(one, topic, [b"kept"], partition=partition)
-    both("open", topic, 1)
+    both("open", topic, 1, is_open=True)
     print("commit", outcome(one.commit_transaction), "again", outcome(one.commit_transaction))
     for partition in range(1, 3):
         both(f"committed {partition}", topic, partition)
@@ -60,11 +62,11 @@ def timeouts():
     """The broker takes back what is open for too long, and its producer is told."""
     topic = make("confluent-transactions-late")
     print("too long", outcome(lambda: transactional("too-long", transaction_timeout_ms=900_001)))
-    late = transactional("late", transaction_timeout_ms=3000)
+    late = transactional("late", transaction_timeout_ms=8000)
     late.begin_transaction()
     send(late, topic, [b"late"], partition=0)
     send(producer(), topic, [b"behind it"], partition=0)
-    both("late", topic)
+    both("late", topic, is_open=True)
     until("the broker to abort", lambda: values(topic) == ["behind it"])
     both("too late", topic)
     ended = outcome(late.commit_transaction)

@@ -18,8 +18,8 @@ import (
 
 // How long one step may take, and how long a scenario.
 const (
-	stepLimit     = 30 * time.Second
-	scenarioLimit = 120 * time.Second
+	stepLimit     = 60 * time.Second
+	scenarioLimit = 300 * time.Second
 )
 
 var scenarios = map[string]func(*run){

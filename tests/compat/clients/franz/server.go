@@ -102,7 +102,7 @@ func serverSharing(r *run) {
 	r.serverState(group, "Empty", 0)
 	r.write(topic, 6, 90, 120)
 	d := r.member(group, "server-uniform", "", topic)
-	say("a new one goes on: %s", short(r.readBy(group, []*child{d}, 30)))
+	say("read %s", short(r.readBy(group, []*child{a, b, c, d}, 120)))
 	for _, member := range []*child{a, b, c, d} {
 		check(len(member.errors) == 0, "errors: %v", member.errors)
 	}

@@ -10,7 +10,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 AT = None
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @functools.cache
@@ -83,6 +83,20 @@ def read(topic, partition=0, isolation="read_committed"):
 
 def values(topic, partition=0, isolation="read_committed"):
     return [record.value.decode() for record in read(topic, partition, isolation)]
+
+
+def markers_written(topic, partition):
+    """Waits until no transaction is open: who commits is answered before the markers are written."""
+    place = TopicPartition(topic, partition)
+    readers = [consumer(None, isolation_level=level) for level in ["read_committed", "read_uncommitted"]]
+
+    def is_settled():
+        committed, uncommitted = [reader.end_offsets([place])[place] for reader in readers]
+        return committed == uncommitted
+
+    until(f"the markers in {topic}", is_settled)
+    for reader in readers:
+        reader.close()
 
 
 def until(what, look, seconds=PATIENCE_S):

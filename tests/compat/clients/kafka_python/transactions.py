@@ -2,7 +2,7 @@
 
 from kafka.codec import has_lz4, has_snappy, has_zstd
 
-from broker import make, outcome, producer, send, until, values
+from broker import make, markers_written, outcome, producer, send, until, values
 
 
 def transactional(name, **settings):
@@ -11,7 +11,9 @@ def transactional(name, **settings):
     return made
 
 
-def both(what, topic, partition=0):
+def both(what, topic, partition=0, is_open=False):
+    if not is_open:
+        markers_written(topic, partition)
     for isolation in ["read_committed", "read_uncommitted"]:
         print(what, isolation, values(topic, partition, isolation))
 
@@ -27,7 +29,7 @@ def transactions():
     print("begin", outcome(one.begin_transaction), "again", outcome(one.begin_transaction))
     for partition in range(1, 3):
         send(one, topic, [b"kept"], partition=partition)
-    both("open", topic, 1)
+    both("open", topic, 1, is_open=True)
     print("commit", outcome(one.commit_transaction), "again", outcome(one.commit_transaction))
     for partition in range(1, 3):
         both(f"committed {partition}", topic, partition)
@@ -64,11 +66,11 @@ def timeouts():
     """The broker takes back what is open for too long, and its producer is told."""
     topic = make("kafka-python-transactions-late")
     print("too long", outcome(lambda: transactional("too-long", transaction_timeout_ms=900_001)))
-    late = transactional("late", transaction_timeout_ms=3000)
+    late = transactional("late", transaction_timeout_ms=8000)
     late.begin_transaction()
     send(late, topic, [b"late"], partition=0)
     send(producer(), topic, [b"behind it"], partition=0)
-    both("late", topic)
+    both("late", topic, is_open=True)
     until("the broker to abort", lambda: values(topic) == ["behind it"])
     both("too late", topic)
     print("commit", outcome(late.commit_transaction))

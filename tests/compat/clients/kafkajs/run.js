@@ -46,6 +46,11 @@ class Run {
     const configEntries = Object.entries({ 'retention.ms': '-1', ...settings }).map(([name, value]) => ({ name, value }))
     const topics = [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }]
     if (!(await this.admin.createTopics({ topics }))) fail(`${short} is there already`)
+    // A write to a partition without a leader is tried again, and may be there twice.
+    await until(`leaders of ${short}`, async () => {
+      const { topics: [found] } = await this.admin.fetchTopicMetadata({ topics: [topic] })
+      return found.partitions.length === partitions && found.partitions.every(({ leader }) => leader >= 0)
+    })
     return topic
   }
 

@@ -15,8 +15,8 @@ import (
 
 // How long one step may take, and how long a scenario.
 const (
-	StepLimit     = 30 * time.Second
-	scenarioLimit = 120 * time.Second
+	StepLimit     = 60 * time.Second
+	scenarioLimit = 300 * time.Second
 )
 
 // Run is one run of a scenario against one broker.
