@@ -78,6 +78,24 @@ impl Server {
         }
     }
 
+    /// Waits until a counter is above `seen`; its value then.
+    pub(crate) async fn wait_for_more(&self, counter: &str, seen: u64) -> u64 {
+        let value = || {
+            let text = self.broker.metrics_text();
+            let line = text.lines().find_map(|line| line.strip_prefix(counter));
+            line.and_then(|value| value.trim().parse().ok())
+                .unwrap_or(0)
+        };
+        let found = async {
+            while value() <= seen {
+                tokio::task::yield_now().await;
+            }
+            value()
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.unwrap_or_else(|_| panic!("{counter} stays at {}, above {seen} is due", value()))
+    }
+
     pub(crate) async fn stop(self) -> TempDir {
         self.broker.shutdown(PATIENCE).await;
         self.folder
