@@ -144,11 +144,6 @@ pub(crate) fn franz_go() -> Option<PathBuf> {
     built("franz", "LOGWAY_FRANZ_GO")
 }
 
-/// The program in `clients/sarama`, built.
-pub(crate) fn sarama() -> Option<PathBuf> {
-    built("sarama", "LOGWAY_SARAMA")
-}
-
 /// The program in `clients/kafka_go`, built.
 pub(crate) fn kafka_go() -> Option<PathBuf> {
     built("kafka_go", "LOGWAY_KAFKA_GO")

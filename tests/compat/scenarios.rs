@@ -130,15 +130,6 @@ fn franz_go_runs_the_scenarios() {
     run_all(|| Command::new(&built), &[]);
 }
 
-/// sarama describes groups of the consumer protocol, but has no members of them.
-#[test]
-fn sarama_runs_the_scenarios() {
-    let Some(built) = peers::sarama() else {
-        return;
-    };
-    run_all(|| Command::new(&built), &["consumer-protocol"]);
-}
-
 /// kafka-go has no cooperative assignor and no consumer protocol. Static members and transactions it has as
 /// requests only.
 #[test]
