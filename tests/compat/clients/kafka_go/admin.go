@@ -30,9 +30,10 @@ func adminTour(r *run) {
 func (r *run) dryRun() (outcome func() string) {
 	ctx, enough := context.WithCancel(play.Step())
 	came := make(chan string)
+	client := newClient(r.client.Addr)
 	go func() {
 		config := kafka.TopicConfig{Topic: r.Name("dry"), NumPartitions: 3, ReplicationFactor: 1}
-		created, err := r.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}, ValidateOnly: true})
+		created, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{config}, ValidateOnly: true})
 		play.Done(err)
 		came <- r.told(created.Errors[config.Topic])
 	}()

@@ -166,6 +166,7 @@ func (r *run) removal() {
 		play.Say("delete %s: %s", r.plain(name), r.told(deleted.Errors[name]))
 	}
 	play.Await("their end", func() bool {
+		r.renew()
 		return !slices.ContainsFunc(play.Must(r.client.Metadata(play.Step(), &kafka.MetadataRequest{})).Topics, func(topic kafka.Topic) bool {
 			return strings.HasPrefix(topic.Name, r.Prefix)
 		})

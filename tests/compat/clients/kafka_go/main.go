@@ -39,7 +39,7 @@ type run struct {
 
 func newRun(r *play.Run) *run {
 	address := play.Must(net.ResolveTCPAddr("tcp", r.At))
-	return &run{r, &kafka.Client{Addr: address, Timeout: play.StepLimit, Transport: briefly()}}
+	return &run{r, newClient(address)}
 }
 
 func scenario(of func(*run)) func(*play.Run) {
@@ -89,6 +89,7 @@ func (r *run) topic(short string, partitions int, named ...string) string {
 }
 
 func (r *run) described(topic string) kafka.Topic {
+	r.renew()
 	return play.Must(r.client.Metadata(play.Step(), &kafka.MetadataRequest{Topics: []string{topic}})).Topics[0]
 }
 
@@ -105,14 +106,22 @@ func (r *run) led(topic string, partitions int) {
 	})
 }
 
-// Topics are new: what was known of them a moment ago is old.
-func briefly() *kafka.Transport { return &kafka.Transport{MetadataTTL: 100 * time.Millisecond} }
+func newClient(address net.Addr) *kafka.Client {
+	return &kafka.Client{Addr: address, Timeout: play.StepLimit, Transport: &kafka.Transport{}}
+}
+
+// What a client knows of the cluster it keeps for seconds, and if told to keep it shortly, asking may not take
+// longer than that either. So a new one asks anew.
+func (r *run) renew() {
+	r.client.Transport.(*kafka.Transport).CloseIdleConnections()
+	r.client = newClient(r.client.Addr)
+}
 
 // A writer that goes by the partition that the message names in `WriterData`.
 func (r *run) writer(topic string) *kafka.Writer {
 	return &kafka.Writer{
 		Addr: r.client.Addr, Topic: topic, RequiredAcks: kafka.RequireAll, Balancer: byHand{},
-		BatchTimeout: 5 * time.Millisecond, MaxAttempts: 3, Transport: briefly(),
+		BatchTimeout: 5 * time.Millisecond, MaxAttempts: 3, Transport: &kafka.Transport{},
 	}
 }
 
