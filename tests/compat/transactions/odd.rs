@@ -10,11 +10,9 @@ use logway_protocol::message::write_txn_markers::{
 use logway_protocol::{ErrorCode, Text};
 
 use super::talk::Talk;
-use crate::node::Kafka;
 use crate::odd::exchange::Connection;
 use crate::raw::Raw;
 use crate::requests::{BROKER, DELETE, SET, changed};
-use crate::{broker, peers};
 
 /// Partitions by topic.
 type Places = &'static [(&'static str, &'static [i32])];
@@ -222,17 +220,5 @@ fn transcript(address: &str) -> Vec<String> {
 
 #[test]
 fn odd_markers_and_unverified_batches_are_judged_as_kafka_judges_them() {
-    let Some(script) = peers::kafka() else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let kafka = Kafka::start(script, folder.path());
-    let logway = broker(folder.path());
-    let theirs = transcript(&kafka.address());
-    let ours = transcript(&logway.address("kafka"));
-    let differing: Vec<String> = (theirs.iter().zip(&ours))
-        .filter(|(theirs, ours)| theirs != ours)
-        .map(|(theirs, ours)| format!("kafka:  {theirs}\nlogway: {ours}"))
-        .collect();
-    assert!(differing.is_empty(), "{}", differing.join("\n"));
-    assert_eq!(theirs.len(), ours.len());
-    assert!(logway.stop().success());
+    super::compare(transcript);
 }
